@@ -1,1 +1,39 @@
-//! (being written)
+//! The etcd v3 wire types and stubs, client and server side, with the JSON mapping of etcd's
+//! gateway.
+//!
+//! Everything here is generated from `proto/`, where names and numbers are exactly etcd 3.5's: the
+//! services KV, Cluster and Maintenance. Lease, Watch and Auth are not in here yet.
+//!
+//! The JSON mapping (the `serde` implementations) is the gateway's: field names as in the protocol
+//! file, 64-bit integers as strings, bytes as base64, fields that hold their default left out.
+//! It reads camel case names, numbers for integers and numbers for enums as well, and passes over
+//! names it does not know.
+
+/// A key-value pair.
+#[allow(missing_docs, unused_qualifications, reason = "generated code")]
+#[allow(
+    clippy::all,
+    clippy::use_self,
+    clippy::allow_attributes_without_reason,
+    reason = "the same"
+)]
+pub mod mvccpb {
+    include!(concat!(env!("OUT_DIR"), "/mvccpb.rs"));
+    include!(concat!(env!("OUT_DIR"), "/mvccpb.serde.rs"));
+}
+
+/// The services and their messages.
+#[allow(missing_docs, unused_qualifications, reason = "generated code")]
+#[allow(
+    clippy::all,
+    clippy::use_self,
+    clippy::allow_attributes_without_reason,
+    reason = "the same"
+)]
+pub mod etcdserverpb {
+    include!(concat!(env!("OUT_DIR"), "/etcdserverpb.rs"));
+    include!(concat!(env!("OUT_DIR"), "/etcdserverpb.serde.rs"));
+}
+
+#[cfg(test)]
+mod tests;

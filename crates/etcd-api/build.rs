@@ -1,0 +1,23 @@
+//! Compiles the protocol files without `protoc`: protox reads them, tonic and prost make the types
+//! and stubs, pbjson makes the JSON mapping.
+
+use std::error::Error;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=proto");
+    let descriptors = protox::compile(["rpc.proto"], ["proto"])?;
+
+    let mut json = pbjson_build::Builder::new();
+    for file in &descriptors.file {
+        json.register_file_descriptor(file.clone());
+    }
+    // etcd's gateway writes the names of the protocol file, not camel case; it reads both.
+    // It also passes over names it does not know, so that newer clients can talk to older servers.
+    json.preserve_proto_field_names()
+        .ignore_unknown_fields()
+        .build(&[".etcdserverpb", ".mvccpb"])?;
+
+    // Keys and values are then slices of the buffer the request arrived in, not copies.
+    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    Ok(())
+}
