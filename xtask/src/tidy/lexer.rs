@@ -217,10 +217,17 @@ mod tests {
 
     #[test]
     fn functions_are_measured_from_fn_to_brace() {
-        let source = "fn a() {}\n\
-            trait T {\n    fn b(&self) -> [u8; 2];\n    fn c(f: fn(u8)) -> [u8; 2]\n    {\n    }\n}\n";
+        let source = [
+            "fn a() {}",
+            "trait T {",
+            "    fn b(&self) -> [u8; 2];",
+            "    fn c(f: fn(u8)) -> [u8; 2]",
+            "    {",
+            "    }",
+            "}",
+        ];
         let found: Vec<_> =
-            functions(source).into_iter().map(|f| (f.name, f.line, f.lines)).collect();
+            functions(&source.join("\n")).into_iter().map(|f| (f.name, f.line, f.lines)).collect();
         assert_eq!(found, [("a".to_owned(), 1, 1), ("c".to_owned(), 4, 3)]);
     }
 }
