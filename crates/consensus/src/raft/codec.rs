@@ -1,0 +1,251 @@
+use althing_core::codec::{DecodeError, Reader, Writer};
+use althing_core::{Entry, decode_entries, encode_entries};
+
+use super::message::{AppendOutcome, Body, Message};
+use crate::{Chunk, ProposalId, ReadId, Refusal};
+
+/// The largest piece of a snapshot that is read from a peer, in bytes.
+const CHUNK_SIZE_MAX: usize = 4 << 20;
+
+impl crate::Message for Message {
+    const PROTOCOL: &'static str = "raft/1";
+
+    fn encode(&self, writer: &mut Writer<'_>) {
+        writer.u64(self.term);
+        match &self.body {
+            Body::PreVote { last } => {
+                writer.u8(1);
+                writer.log_id(*last);
+            }
+            Body::PreVoteReply { granted } => {
+                writer.u8(2);
+                writer.bool(*granted);
+            }
+            Body::Vote { last } => {
+                writer.u8(3);
+                writer.log_id(*last);
+            }
+            Body::VoteReply { granted } => {
+                writer.u8(4);
+                writer.bool(*granted);
+            }
+            Body::Append { previous, entries, commit, round } => {
+                writer.u8(5);
+                writer.log_id(*previous);
+                writer.index(*commit);
+                writer.u64(*round);
+                encode_entries(entries, writer);
+            }
+            Body::AppendReply { round, outcome } => {
+                writer.u8(6);
+                writer.u64(*round);
+                encode_outcome(*outcome, writer);
+            }
+            Body::Commit { commit } => {
+                writer.u8(7);
+                writer.log_id(*commit);
+            }
+            Body::Snapshot(chunk) => {
+                writer.u8(8);
+                writer.log_id(chunk.snapshot);
+                writer.u64(chunk.offset);
+                writer.bool(chunk.last);
+                writer.bytes(&chunk.data);
+            }
+            Body::SnapshotReply { snapshot, offset } => {
+                writer.u8(9);
+                writer.log_id(*snapshot);
+                writer.u64(*offset);
+            }
+            Body::Propose { proposals } => {
+                writer.u8(10);
+                writer.u32(u32::try_from(proposals.len()).expect("bounded in bytes"));
+                for (id, command) in proposals {
+                    writer.u64(id.0);
+                    writer.bytes(command);
+                }
+            }
+            Body::Refuse { ids, reason } => {
+                writer.u8(11);
+                writer.u8(match reason {
+                    Refusal::NoLeader => 0,
+                    Refusal::Overloaded => 1,
+                });
+                writer.u32(u32::try_from(ids.len()).expect("as many as were proposed at most"));
+                for id in ids {
+                    writer.u64(id.0);
+                }
+            }
+            Body::Read { id } => {
+                writer.u8(12);
+                writer.u64(id.0);
+            }
+            Body::ReadReply { id, index } => {
+                writer.u8(13);
+                writer.u64(id.0);
+                writer.index(*index);
+            }
+        }
+    }
+
+    fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let term = reader.u64()?;
+        let body = match reader.u8()? {
+            1 => Body::PreVote { last: reader.log_id()? },
+            2 => Body::PreVoteReply { granted: reader.bool()? },
+            3 => Body::Vote { last: reader.log_id()? },
+            4 => Body::VoteReply { granted: reader.bool()? },
+            5 => decode_append(reader)?,
+            6 => Body::AppendReply { round: reader.u64()?, outcome: decode_outcome(reader)? },
+            7 => Body::Commit { commit: reader.log_id()? },
+            8 => Body::Snapshot(decode_chunk(reader)?),
+            9 => Body::SnapshotReply { snapshot: reader.log_id()?, offset: reader.u64()? },
+            10 => Body::Propose { proposals: decode_proposals(reader)? },
+            11 => decode_refuse(reader)?,
+            12 => Body::Read { id: ReadId(reader.u64()?) },
+            13 => Body::ReadReply { id: ReadId(reader.u64()?), index: reader.index()? },
+            tag => return Err(DecodeError::UnknownTag { what: "message", tag }),
+        };
+        Ok(Self { term, body })
+    }
+}
+
+fn encode_outcome(outcome: AppendOutcome, writer: &mut Writer<'_>) {
+    match outcome {
+        AppendOutcome::Accepted { matched } => {
+            writer.u8(1);
+            writer.index(matched);
+        }
+        AppendOutcome::Rejected { previous, hint } => {
+            writer.u8(2);
+            writer.index(previous);
+            writer.log_id(hint);
+        }
+    }
+}
+
+fn decode_outcome(reader: &mut Reader<'_>) -> Result<AppendOutcome, DecodeError> {
+    Ok(match reader.u8()? {
+        1 => AppendOutcome::Accepted { matched: reader.index()? },
+        2 => AppendOutcome::Rejected { previous: reader.index()?, hint: reader.log_id()? },
+        tag => return Err(DecodeError::UnknownTag { what: "append outcome", tag }),
+    })
+}
+
+fn decode_append(reader: &mut Reader<'_>) -> Result<Body, DecodeError> {
+    let previous = reader.log_id()?;
+    let commit = reader.index()?;
+    let round = reader.u64()?;
+    let entries = decode_entries(reader)?;
+    if entries.first().is_some_and(|first| first.id.index != previous.index.next()) {
+        return Err(DecodeError::Invalid { what: "entries that do not follow the previous one" });
+    }
+    if !entries.is_sorted_by_key(|entry| entry.id.ballot) {
+        return Err(DecodeError::Invalid { what: "entries with falling ballots" });
+    }
+    Ok(Body::Append { previous, entries, commit, round })
+}
+
+fn decode_chunk(reader: &mut Reader<'_>) -> Result<Chunk, DecodeError> {
+    Ok(Chunk {
+        snapshot: reader.log_id()?,
+        offset: reader.u64()?,
+        last: reader.bool()?,
+        data: reader.bytes(CHUNK_SIZE_MAX)?.into(),
+    })
+}
+
+fn decode_proposals(
+    reader: &mut Reader<'_>,
+) -> Result<Vec<(ProposalId, std::sync::Arc<[u8]>)>, DecodeError> {
+    let count = reader.u32()? as usize;
+    // A proposal takes at least 12 bytes, so a hostile count cannot reserve more than the input.
+    let mut proposals = Vec::with_capacity(count.min(reader.remaining() / 12 + 1));
+    for _ in 0..count {
+        let id = ProposalId(reader.u64()?);
+        proposals.push((id, reader.bytes(Entry::PAYLOAD_SIZE_MAX)?.into()));
+    }
+    Ok(proposals)
+}
+
+fn decode_refuse(reader: &mut Reader<'_>) -> Result<Body, DecodeError> {
+    let reason = match reader.u8()? {
+        0 => Refusal::NoLeader,
+        1 => Refusal::Overloaded,
+        tag => return Err(DecodeError::UnknownTag { what: "refusal", tag }),
+    };
+    let count = reader.u32()? as usize;
+    let mut ids = Vec::with_capacity(count.min(reader.remaining() / 8 + 1));
+    for _ in 0..count {
+        ids.push(ProposalId(reader.u64()?));
+    }
+    Ok(Body::Refuse { ids, reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use althing_core::{Ballot, Index, LogId, NodeId, Payload, Random};
+
+    use super::*;
+    use crate::Message as _;
+
+    fn one_of_each() -> Vec<Body> {
+        let node = NodeId::new(3).expect("not zero");
+        let id = |index| LogId::new(Ballot::new(7, node), Index(index));
+        let entries = vec![
+            Entry { id: id(5), payload: Payload::Opening },
+            Entry { id: id(6), payload: Payload::Command(b"x"[..].into()) },
+        ];
+        let chunk = Chunk { snapshot: id(9), offset: 4, data: b"bytes"[..].into(), last: true };
+        vec![
+            Body::PreVote { last: id(4) },
+            Body::PreVoteReply { granted: true },
+            Body::Vote { last: LogId::ZERO },
+            Body::VoteReply { granted: false },
+            Body::Append { previous: id(4), entries, commit: Index(3), round: 8 },
+            Body::AppendReply { round: 1, outcome: AppendOutcome::Accepted { matched: Index(6) } },
+            Body::AppendReply {
+                round: 1,
+                outcome: AppendOutcome::Rejected { previous: Index(9), hint: id(6) },
+            },
+            Body::Commit { commit: id(2) },
+            Body::Snapshot(chunk),
+            Body::SnapshotReply { snapshot: id(9), offset: 77 },
+            Body::Propose { proposals: vec![(ProposalId(1), b"put"[..].into())] },
+            Body::Refuse { ids: vec![ProposalId(1)], reason: Refusal::Overloaded },
+            Body::Read { id: ReadId(5) },
+            Body::ReadReply { id: ReadId(5), index: Index(12) },
+        ]
+    }
+
+    #[test]
+    fn every_message_comes_back_as_it_went_and_no_prefix_of_it_does() {
+        for body in one_of_each() {
+            let message = Message { term: 7, body };
+            let mut bytes = Vec::new();
+            message.encode(&mut Writer(&mut bytes));
+            let mut reader = Reader::new(&bytes);
+            assert_eq!(Message::decode(&mut reader).as_ref(), Ok(&message));
+            assert_eq!(reader.finish(), Ok(()));
+            for cut in 0..bytes.len() {
+                let decoded = Message::decode(&mut Reader::new(&bytes[..cut]));
+                assert!(decoded.is_err(), "{message} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn damaged_messages_never_panic() {
+        let mut random = Random::new(1);
+        for body in one_of_each() {
+            let mut bytes = Vec::new();
+            Message { term: 7, body }.encode(&mut Writer(&mut bytes));
+            for _ in 0..2_000 {
+                let mut damaged = bytes.clone();
+                let at = random.below(damaged.len() as u64) as usize;
+                damaged[at] = random.next_u64() as u8;
+                let _decoded = Message::decode(&mut Reader::new(&damaged));
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+use std::sync::Arc;
+
+use althing_core::{Ballot, Entry, Index, LogId, NodeId, Time};
+
+use super::message::{AppendOutcome, Body};
+use super::{Bug, Raft, Role};
+use crate::{Output, ProposalId, Refusal};
+
+/// A server that takes its log from a leader, or waits for one.
+#[derive(Debug)]
+pub(super) struct Follower {
+    pub(super) leader: Option<NodeId>,
+    /// When the leader was heard last.
+    pub(super) heard_at: Time,
+    /// When this server stands for election, unless it hears from a leader first.
+    pub(super) deadline: Time,
+    /// The answer that the leader is owed at the next drain.
+    owed: Option<Owed>,
+    /// The last round of read confirmation that was answered.
+    round_answered: u64,
+    /// Proposals on their way to the leader.
+    pub(super) forward: Vec<(ProposalId, Arc<[u8]>)>,
+    pub(super) forward_bytes: usize,
+}
+
+/// One answer for all appends since the last drain.
+#[derive(Clone, Copy, Debug, Default)]
+struct Owed {
+    matched: Index,
+    round: u64,
+}
+
+impl Follower {
+    pub(super) const fn new(leader: Option<NodeId>, heard_at: Time, deadline: Time) -> Self {
+        Self {
+            leader,
+            heard_at,
+            deadline,
+            owed: None,
+            round_answered: 0,
+            forward: Vec::new(),
+            forward_bytes: 0,
+        }
+    }
+}
+
+impl Raft {
+    /// Whether a candidate with this last entry may have a vote: its log is at least as up to date
+    /// as ours (5.4.1).
+    fn is_up_to_date(&self, last: LogId) -> bool {
+        last >= self.log.last()
+    }
+
+    /// Someone asks whether it would get a vote in the next term.
+    pub(super) fn pre_vote(&mut self, from: NodeId, last: LogId) {
+        let granted = self.is_up_to_date(last);
+        self.send(from, Body::PreVoteReply { granted });
+    }
+
+    /// A candidate asks for the vote of this term (5.2, 5.4.1).
+    pub(super) fn vote(&mut self, now: Time, from: NodeId, last: LogId) {
+        let free = self.promise.node.is_none() || self.promise.node == Some(from);
+        let granted = free && self.is_up_to_date(last);
+        if granted {
+            if self.promise.node.is_none() {
+                self.promise = Ballot::new(self.term(), from);
+                if !self.has(Bug::ForgetsVote) {
+                    self.journal.promise(self.promise);
+                }
+            }
+            let deadline = self.election_deadline(now);
+            if let Role::Follower(follower) = &mut self.role {
+                follower.deadline = deadline;
+            }
+        }
+        self.send_durably(from, Body::VoteReply { granted });
+    }
+
+    /// The leader of this term spoke.
+    pub(super) fn hear_leader(&mut self, now: Time, from: NodeId) {
+        if let Role::Candidate(_) = self.role {
+            self.follow(now, self.term(), Some(from));
+        }
+        let deadline = self.election_deadline(now);
+        match &mut self.role {
+            Role::Follower(follower) => {
+                assert!(
+                    follower.leader.is_none_or(|leader| leader == from),
+                    "two leaders in one term: {:?} and {from}",
+                    follower.leader
+                );
+                follower.leader = Some(from);
+                follower.heard_at = now;
+                follower.deadline = deadline;
+            }
+            Role::Candidate(_) | Role::Leader(_) => {
+                panic!("two leaders in term {}: {} and {from}", self.promise.round, self.id)
+            }
+        }
+    }
+
+    /// Entries from the leader, or a heartbeat (5.3).
+    pub(super) fn append(
+        &mut self,
+        from: NodeId,
+        previous: LogId,
+        entries: Vec<Entry>,
+        commit: Index,
+        round: u64,
+    ) {
+        // What the log no longer holds is committed, so it agrees.
+        let begin = self.log.begin();
+        if previous.index >= begin.index && !self.log.contains(previous) {
+            let hint = self.log.last_at_or_below(previous);
+            let outcome = AppendOutcome::Rejected { previous: previous.index, hint };
+            self.send(from, Body::AppendReply { round, outcome });
+            return;
+        }
+        let matched = previous.index.plus(entries.len() as u64);
+        for entry in entries.into_iter().skip_while(|entry| entry.id.index <= begin.index) {
+            self.append_entry(entry);
+        }
+        self.commit = self.commit.max(commit.min(matched));
+        self.owe(matched, round);
+    }
+
+    fn append_entry(&mut self, entry: Entry) {
+        let index = entry.id.index;
+        if self.log.contains(entry.id) {
+            return;
+        }
+        if index <= self.log.last().index {
+            if self.has(Bug::KeepsConflicts) {
+                return;
+            }
+            assert!(index > self.commit, "the leader overwrites {index}, which is committed");
+            self.log.truncate_from(index);
+            self.journal.truncate_from(index);
+        }
+        self.journal.append(entry.clone());
+        self.log.append(entry);
+    }
+
+    /// Notes that the leader is to be told how far the logs match.
+    pub(super) fn owe(&mut self, matched: Index, round: u64) {
+        if let Role::Follower(follower) = &mut self.role {
+            let owed = follower.owed.get_or_insert_default();
+            owed.matched = owed.matched.max(matched);
+            owed.round = owed.round.max(round);
+        }
+    }
+
+    /// The leader says how far the log is committed.
+    pub(super) fn commit_told(&mut self, commit: LogId) {
+        if self.log.contains(commit) {
+            self.commit = self.commit.max(commit.index);
+        }
+    }
+
+    /// Gives the leader one answer for everything it sent since the last drain. What it says about
+    /// the log waits for the disk; what it says about who leads need not.
+    pub(super) fn answer_leader(&mut self) {
+        let Role::Follower(follower) = &mut self.role else { return };
+        let (Some(leader), Some(Owed { matched, round })) = (follower.leader, follower.owed.take())
+        else {
+            return;
+        };
+        let read_waits = round > follower.round_answered;
+        follower.round_answered = follower.round_answered.max(round);
+        let reply =
+            |matched| Body::AppendReply { round, outcome: AppendOutcome::Accepted { matched } };
+        let durable = self.journal.durable();
+        if matched <= durable {
+            self.send(leader, reply(matched));
+            return;
+        }
+        if read_waits {
+            self.send(leader, reply(durable));
+        }
+        self.send_durably(leader, reply(matched));
+    }
+
+    /// Sends the leader what our clients proposed.
+    pub(super) fn forward_proposals(&mut self) {
+        let Role::Follower(follower) = &mut self.role else { return };
+        if follower.forward.is_empty() {
+            return;
+        }
+        follower.forward_bytes = 0;
+        let proposals = std::mem::take(&mut follower.forward);
+        match follower.leader {
+            Some(leader) => self.send(leader, Body::Propose { proposals }),
+            None => self.refuse_forwarded(proposals),
+        }
+    }
+
+    /// The leader that these were meant for is gone, and they were never sent.
+    pub(super) fn refuse_forwarded(&mut self, proposals: Vec<(ProposalId, Arc<[u8]>)>) {
+        let reason = Refusal::NoLeader;
+        let refused = proposals.into_iter().map(|(id, _)| Output::Refused { id, reason });
+        self.outgoing.extend(refused);
+    }
+}

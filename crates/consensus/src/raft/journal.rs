@@ -1,0 +1,93 @@
+use std::collections::VecDeque;
+
+use althing_core::{Ballot, Entry, Index, LogId, Op, Record};
+
+use crate::Log;
+
+/// What this server writes, and how far it is durable.
+///
+/// # Invariants
+/// - Records leave in the order in which they came: a term and its vote before any entry of that
+///   term.
+/// - `durable` never covers an entry that a later write, not yet durable, first cut away.
+#[derive(Debug, Default)]
+pub(super) struct Journal {
+    next: Op,
+    pending: Vec<Record>,
+    /// Writes on their way, each with the log's last entry when it was issued.
+    in_flight: VecDeque<(Op, LogId)>,
+    durable: Index,
+    /// The last write that cut entries away; what was durable before it may be gone after it.
+    cut: Op,
+}
+
+impl Journal {
+    /// A journal that starts with a log that is durable up to `durable`.
+    pub(super) fn new(durable: Index) -> Self {
+        Self { next: Op(1), durable, ..Self::default() }
+    }
+
+    /// Our own log is durable up to here.
+    pub(super) const fn durable(&self) -> Index {
+        self.durable
+    }
+
+    /// The write that covers everything recorded so far; `None` when all of it is durable.
+    pub(super) fn latest(&self) -> Option<Op> {
+        if self.pending.is_empty() {
+            self.in_flight.back().map(|(op, _)| *op)
+        } else {
+            Some(self.next)
+        }
+    }
+
+    pub(super) fn promise(&mut self, ballot: Ballot) {
+        self.pending.push(Record::Promise(ballot));
+    }
+
+    pub(super) fn begin(&mut self, begin: LogId) {
+        self.pending.push(Record::Begin(begin));
+    }
+
+    /// The log was replaced by a snapshot that is durable.
+    pub(super) fn replaced(&mut self, begin: LogId) {
+        self.cut = self.next;
+        self.durable = begin.index;
+    }
+
+    pub(super) fn append(&mut self, entry: Entry) {
+        if let Some(Record::Append(entries)) = self.pending.last_mut()
+            && entries.last().is_some_and(|last| last.id.index.next() == entry.id.index)
+        {
+            entries.push(entry);
+        } else {
+            self.pending.push(Record::Append(vec![entry]));
+        }
+    }
+
+    /// The next entry appended replaces what stood from `from` on.
+    pub(super) fn truncate_from(&mut self, from: Index) {
+        self.cut = self.next;
+        self.durable = self.durable.min(from.previous());
+    }
+
+    /// Takes what is to be written now.
+    pub(super) fn issue(&mut self, log: &Log) -> Option<(Op, Vec<Record>)> {
+        if self.pending.is_empty() {
+            return None;
+        }
+        let op = self.next;
+        self.next = Op(op.0 + 1);
+        self.in_flight.push_back((op, log.last()));
+        Some((op, std::mem::take(&mut self.pending)))
+    }
+
+    /// Everything up to `op` is durable.
+    pub(super) fn persisted(&mut self, op: Op, log: &Log) {
+        while let Some((done, last)) = self.in_flight.pop_front_if(|(issued, _)| *issued <= op) {
+            if done >= self.cut && log.contains(last) {
+                self.durable = self.durable.max(last.index);
+            }
+        }
+    }
+}

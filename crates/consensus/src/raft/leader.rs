@@ -1,0 +1,347 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use althing_core::{Ballot, Entry, Index, LogId, NodeId, Payload, Quorum, Time};
+
+use super::message::{AppendOutcome, Body};
+use super::progress::{Progress, State, Window};
+use super::reads::{Read, Reads};
+use super::snapshot::Transfer;
+use super::{Bug, Raft, Role};
+use crate::{Output, ProposalId, ReadId, Refusal};
+
+/// A server that leads.
+#[derive(Debug)]
+pub(super) struct Leader {
+    pub(super) progress: BTreeMap<NodeId, Progress>,
+    pub(super) reads: Reads,
+    /// The first entry of this leadership. Once it is committed, so is all that came before.
+    pub(super) opening: Index,
+    /// Bytes after the commit index.
+    uncommitted_bytes: usize,
+    pub(super) heartbeat_at: Time,
+    heartbeat_due: bool,
+    pub(super) quorum_check_at: Time,
+}
+
+impl Leader {
+    /// How far each follower's log matches.
+    pub(super) fn matched(&self) -> impl Iterator<Item = (NodeId, Index)> {
+        self.progress.iter().map(|(node, progress)| (*node, progress.matched))
+    }
+}
+
+impl Raft {
+    /// Elected (5.2). The opening entry makes everything before it committable (5.4.2, thesis 6.4).
+    pub(super) fn lead(&mut self, now: Time) {
+        let last = self.log.last().index;
+        let uncommitted = self.log.entries_from(self.commit.next());
+        let uncommitted_bytes = uncommitted.map(|entry| entry.payload.size()).sum();
+        let peers = self.peers();
+        self.role = Role::Leader(Leader {
+            progress: peers.into_iter().map(|peer| (peer, Progress::new(last, now))).collect(),
+            reads: Reads::default(),
+            opening: last.next(),
+            uncommitted_bytes,
+            heartbeat_at: now,
+            heartbeat_due: true,
+            quorum_check_at: now + self.options.election_timeout,
+        });
+        self.append_payload(Payload::Opening);
+    }
+
+    /// Time passed while leading.
+    pub(super) fn lead_on(&mut self, now: Time) {
+        self.check_quorum(now);
+        let Role::Leader(leader) = &mut self.role else { return };
+        if now >= leader.heartbeat_at {
+            leader.heartbeat_at = now + self.options.heartbeat_interval;
+            leader.heartbeat_due = true;
+        }
+    }
+
+    /// A leader that has not heard from a majority for an election timeout steps down, so that its
+    /// clients can look elsewhere (thesis, section 6.2).
+    fn check_quorum(&mut self, now: Time) {
+        let patience = self.options.election_timeout;
+        let own = self.id;
+        let Role::Leader(leader) = &mut self.role else { return };
+        if now < leader.quorum_check_at {
+            return;
+        }
+        leader.quorum_check_at = now + patience;
+        let progress = &leader.progress;
+        let heard = |node: NodeId| {
+            node == own || progress.get(&node).is_some_and(|p| now.since(p.heard_at) < patience)
+        };
+        if !self.group.is_phase_two(&heard) {
+            self.follow(now, self.term(), None);
+        }
+    }
+
+    /// Appends a client's command, if there is room.
+    pub(super) fn append_command(&mut self, command: Arc<[u8]>) -> Result<Ballot, Refusal> {
+        let Role::Leader(leader) = &mut self.role else { return Err(Refusal::NoLeader) };
+        if leader.uncommitted_bytes >= self.options.uncommitted_bytes_max {
+            return Err(Refusal::Overloaded);
+        }
+        leader.uncommitted_bytes += command.len();
+        self.append_payload(Payload::Command(command));
+        Ok(self.promise)
+    }
+
+    fn append_payload(&mut self, payload: Payload) {
+        let id = LogId::new(self.promise, self.log.last().index.next());
+        let entry = Entry { id, payload };
+        self.journal.append(entry.clone());
+        self.log.append(entry);
+    }
+
+    /// A follower's clients propose.
+    pub(super) fn propose_forwarded(
+        &mut self,
+        from: NodeId,
+        proposals: Vec<(ProposalId, Arc<[u8]>)>,
+    ) {
+        // Within a term leadership is never regained, so nobody else can take these any more.
+        let mut refused = Vec::new();
+        let mut why = Refusal::NoLeader;
+        for (id, command) in proposals {
+            if let Err(reason) = self.append_command(command) {
+                why = reason;
+                refused.push(id);
+            }
+        }
+        if !refused.is_empty() {
+            self.send(from, Body::Refuse { ids: refused, reason: why });
+        }
+    }
+
+    /// A follower's client reads.
+    pub(super) fn read_forwarded(&mut self, from: NodeId, id: ReadId) {
+        let commit = self.commit;
+        if let Role::Leader(leader) = &mut self.role {
+            leader.reads.ask(Some(from), id, commit.max(leader.opening));
+        }
+    }
+
+    /// A follower answered.
+    pub(super) fn append_reply(
+        &mut self,
+        now: Time,
+        from: NodeId,
+        round: u64,
+        outcome: AppendOutcome,
+    ) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        let Some(progress) = leader.progress.get_mut(&from) else { return };
+        progress.heard_at = now;
+        progress.round = progress.round.max(round);
+        match outcome {
+            AppendOutcome::Accepted { matched } => {
+                let last = self.log.last().index;
+                assert!(matched <= last, "{from} matches {matched}, but the log ends at {last}");
+                progress.accept(matched);
+                if let State::Snapshot(transfer) = &progress.state {
+                    if matched >= self.log.begin().index {
+                        progress.next = progress.matched.next();
+                        progress.state = State::Replicate(Window::default());
+                    } else if matched >= transfer.snapshot().index {
+                        // It arrived, but the log has moved on meanwhile.
+                        progress.state = State::Snapshot(Transfer::new(self.snapshot));
+                    }
+                }
+                self.advance_commit();
+            }
+            AppendOutcome::Rejected { previous, hint } => {
+                // Where the hint is older than the log, the snapshot is all there is to send.
+                let candidate = if hint.index < self.log.begin().index {
+                    hint.index.next()
+                } else {
+                    self.log.last_at_or_below(hint).index.next()
+                };
+                progress.reject(previous, candidate);
+            }
+        }
+    }
+
+    /// Commits what a majority holds durably, if it is of the own term: counting copies says nothing
+    /// about entries of earlier terms (section 5.4.2, figure 8 of the paper).
+    pub(super) fn advance_commit(&mut self) {
+        let counts_old_terms = self.has(Bug::CommitsOldTerms);
+        let own = (self.id, self.journal.durable());
+        let Role::Leader(leader) = &mut self.role else { return };
+        let matched = |node: NodeId| {
+            if node == own.0 {
+                own.1
+            } else {
+                leader.progress.get(&node).map_or(Index::ZERO, |progress| progress.matched)
+            }
+        };
+        let Some(reached) = self.group.reached(matched) else { return };
+        let own_term = self.log.ballot_at(reached) == Some(self.promise);
+        if reached <= self.commit || !(own_term || counts_old_terms) {
+            return;
+        }
+        let committed = self.log.entries_from(self.commit.next());
+        let bytes: usize = committed
+            .take_while(|entry| entry.id.index <= reached)
+            .map(|entry| entry.payload.size())
+            .sum();
+        leader.uncommitted_bytes -= bytes;
+        self.commit = reached;
+    }
+
+    /// Sends every follower what it lacks, within its window, and serves confirmed reads.
+    pub(super) fn replicate(&mut self, now: Time) {
+        // A single server is its own majority: nobody will answer, so look before speaking.
+        self.advance_commit();
+        let Role::Leader(leader) = &mut self.role else { return };
+        let round_started = leader.reads.start_round();
+        let heartbeat = std::mem::take(&mut leader.heartbeat_due);
+        for peer in self.peers() {
+            self.supply(now, peer, heartbeat, round_started);
+        }
+        self.serve_reads();
+    }
+
+    fn supply(&mut self, now: Time, peer: NodeId, heartbeat: bool, round_started: bool) {
+        let spoke = self.send_entries(peer, heartbeat);
+        self.continue_transfer(now, peer);
+        if spoke {
+            return;
+        }
+        if heartbeat || round_started {
+            self.send_empty(peer);
+        } else {
+            self.tell_commit(peer);
+        }
+    }
+
+    /// Sends entries or a probe; returns whether it did.
+    fn send_entries(&mut self, peer: NodeId, heartbeat: bool) -> bool {
+        let options = &self.options;
+        let Role::Leader(leader) = &mut self.role else { return false };
+        let round = leader.reads.round();
+        let Some(progress) = leader.progress.get_mut(&peer) else { return false };
+        let last = self.log.last().index;
+        let mut spoke = false;
+        loop {
+            let Some(previous) = self.log.id_at(progress.next.previous()) else {
+                if !matches!(progress.state, State::Snapshot(_)) {
+                    progress.state = State::Snapshot(Transfer::new(self.snapshot));
+                }
+                return spoke;
+            };
+            let entries = match &mut progress.state {
+                State::Snapshot(_) => return spoke,
+                State::Probe { sent } if *sent && !heartbeat => return spoke,
+                State::Probe { sent } => {
+                    *sent = true;
+                    Vec::new()
+                }
+                State::Replicate(window) => {
+                    if progress.next > last
+                        || !window.has_room(options.window_messages, options.window_bytes)
+                    {
+                        return spoke;
+                    }
+                    let (entries, bytes) =
+                        batch(self.log.entries_from(progress.next), options.append_bytes_max);
+                    progress.next = progress.next.plus(entries.len() as u64);
+                    window.sent(progress.next.previous(), bytes);
+                    entries
+                }
+            };
+            spoke = true;
+            progress.commit_told = self.commit;
+            let probing = entries.is_empty();
+            let body = Body::Append { previous, entries, commit: self.commit, round };
+            let message = super::Message { term: self.promise.round, body };
+            self.outgoing.push(Output::Send(althing_core::Gated::new(peer, None, message)));
+            if probing {
+                return spoke;
+            }
+        }
+    }
+
+    /// A heartbeat, or the announcement of a round of read confirmation.
+    fn send_empty(&mut self, peer: NodeId) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        let round = leader.reads.round();
+        let Some(progress) = leader.progress.get_mut(&peer) else { return };
+        // During a transfer the logs do not meet anywhere yet but at their beginning.
+        let previous = match progress.state {
+            State::Snapshot(_) => LogId::ZERO,
+            State::Probe { .. } | State::Replicate(_) => {
+                self.log.id_at(progress.next.previous()).unwrap_or(LogId::ZERO)
+            }
+        };
+        progress.commit_told = self.commit;
+        let body = Body::Append { previous, entries: Vec::new(), commit: self.commit, round };
+        self.send(peer, body);
+    }
+
+    /// Lets a follower know that the commit index moved, where nothing else told it.
+    fn tell_commit(&mut self, peer: NodeId) {
+        let commit = self.commit;
+        let Role::Leader(leader) = &mut self.role else { return };
+        let Some(progress) = leader.progress.get_mut(&peer) else { return };
+        let knows_it = progress.commit_told >= commit || progress.matched < commit;
+        if knows_it || !matches!(progress.state, State::Replicate(_)) {
+            return;
+        }
+        if let Some(commit) = self.log.id_at(commit) {
+            progress.commit_told = commit.index;
+            self.send(peer, Body::Commit { commit });
+        }
+    }
+
+    fn serve_reads(&mut self) {
+        let own = self.id;
+        let unconfirmed = self.has(Bug::ReadsUnconfirmed);
+        let Role::Leader(leader) = &mut self.role else { return };
+        let progress = &leader.progress;
+        let answered = |node: NodeId| {
+            if node == own { u64::MAX } else { progress.get(&node).map_or(0, |p| p.round) }
+        };
+        let Some(reached) = self.group.reached(answered) else { return };
+        let round = if unconfirmed { u64::MAX } else { reached };
+        let served: Vec<Read> = leader.reads.confirm(round).collect();
+        for Read { from, id, index } in served {
+            match from {
+                Some(from) => self.send(from, Body::ReadReply { id, index }),
+                None => self.outgoing.push(Output::ReadReady { id, index }),
+            }
+        }
+        // Reads that came meanwhile start their round at once.
+        self.announce_next_round();
+    }
+
+    fn announce_next_round(&mut self) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        if !leader.reads.start_round() {
+            return;
+        }
+        for peer in self.peers() {
+            self.send_empty(peer);
+        }
+    }
+}
+
+/// As many entries as fit into `bytes_max`, at least one, and their size.
+fn batch<'a>(entries: impl Iterator<Item = &'a Entry>, bytes_max: usize) -> (Vec<Entry>, usize) {
+    /// What an entry weighs besides its payload.
+    const OVERHEAD: usize = 32;
+    let mut bytes = 0;
+    let mut batch = Vec::new();
+    for entry in entries {
+        let size = OVERHEAD + entry.payload.size();
+        if !batch.is_empty() && bytes + size > bytes_max {
+            break;
+        }
+        bytes += size;
+        batch.push(entry.clone());
+    }
+    (batch, bytes)
+}

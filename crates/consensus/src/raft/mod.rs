@@ -1,0 +1,503 @@
+//! Raft.
+//!
+//! # The protocol in one page
+//! Time is divided into **terms**; each has at most one **leader**. Servers start as **followers**.
+//! A follower that hears from no leader for an election timeout becomes a **candidate**: first it
+//! asks everyone whether they would vote for it (pre-vote), and only when a majority would does it
+//! open a new term, vote for itself and ask for real votes. A server votes once a term, for a
+//! candidate whose log is at least as up to date as its own, and its vote is durable before it is
+//! sent. A majority of votes makes a leader.
+//!
+//! The leader appends commands to its **log** and sends them to the followers, each message naming
+//! the entry that comes right before; a follower that lacks that entry says where the logs may still
+//! agree, and the leader goes back. When an entry of the leader's own term is durable on a majority,
+//! it and everything before it is **committed**: every later leader has it.
+//!
+//! # Where each rule lives
+//! | rule | place |
+//! |---|---|
+//! | terms: a greater one is adopted, a smaller one refused (5.1) | [`Raft::receive`](Replica::receive) |
+//! | who gets a vote (5.2, 5.4.1) | `follower.rs`, `vote` |
+//! | pre-vote and leader stickiness (thesis 9.6, 4.2.3) | `candidate.rs`; `Raft::follows_a_live_leader` |
+//! | the consistency check, conflicts (5.3) | `follower.rs`, `append` |
+//! | commitment, only of the own term by counting (5.4.2) | `leader.rs`, `advance_commit` |
+//! | the window of messages and bytes per follower | `progress.rs` |
+//! | linearizable reads (thesis 6.4) | `reads.rs` |
+//! | snapshots in chunks (7) | `snapshot.rs` |
+//! | what is durable | `journal.rs` |
+//! | a leader that hears from no majority steps down (thesis 6.2) | `leader.rs`, `check_quorum` |
+//!
+//! # Left out
+//! Membership changes (thesis chapter 4), leadership transfer (thesis 3.10) and reads by lease
+//! (thesis 6.4.1): the group is the one given at creation.
+
+mod candidate;
+mod codec;
+mod follower;
+mod journal;
+mod leader;
+mod message;
+mod progress;
+mod reads;
+mod snapshot;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use althing_core::{
+    Ballot, Entry, Gated, Index, LogId, Majority, NodeId, Op, Quorum, Random, Time,
+};
+
+use crate::{
+    Chunk, Log, Output, ProposalId, ReadId, ReadRefusal, Refusal, Replica, Restart, Status,
+};
+use candidate::Candidate;
+use follower::Follower;
+use journal::Journal;
+use leader::Leader;
+pub use message::{AppendOutcome, Body, Message};
+use snapshot::Receiving;
+
+/// What a group's members must agree on more or less, and what bounds them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// A follower that hears nothing for this long, up to twice this long, stands for election.
+    /// Default 1 s; at least five times `heartbeat_interval`.
+    pub election_timeout: Duration,
+    /// A leader speaks at least this often. Default 100 ms.
+    pub heartbeat_interval: Duration,
+    /// A message carries at most about this many bytes of entries, and at least one entry.
+    /// Default 1 MiB.
+    pub append_bytes_max: usize,
+    /// A follower is sent at most this many messages ahead of its answers. Default 128.
+    pub window_messages: usize,
+    /// A follower is sent at most about this many bytes ahead of its answers. Default 8 MiB.
+    pub window_bytes: usize,
+    /// A leader takes no proposal while it holds this many uncommitted bytes. Default 64 MiB.
+    pub uncommitted_bytes_max: usize,
+    /// Behind a snapshot the log keeps about this many bytes of entries for followers that are a
+    /// little late. Default 16 MiB.
+    pub keep_bytes: usize,
+    /// A defect put in on purpose, to prove that the checkers find it. Without the crate's feature
+    /// `planted-bugs` it has no effect.
+    pub bug: Option<Bug>,
+}
+
+/// Defects that can be planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A vote is given but not written down.
+    ForgetsVote,
+    /// Entries of earlier terms are committed by counting copies.
+    CommitsOldTerms,
+    /// The leader answers reads without asking whether it still leads.
+    ReadsUnconfirmed,
+    /// Followers say that entries are durable before they are.
+    AcknowledgesEarly,
+    /// A follower keeps its own entries where the leader has others.
+    KeepsConflicts,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            election_timeout: Duration::from_secs(1),
+            heartbeat_interval: Duration::from_millis(100),
+            append_bytes_max: 1 << 20,
+            window_messages: 128,
+            window_bytes: 8 << 20,
+            uncommitted_bytes_max: 64 << 20,
+            keep_bytes: 16 << 20,
+            bug: None,
+        }
+    }
+}
+
+/// A Raft server.
+///
+/// # Invariants
+/// - `promise` (term and vote) never falls; its round is the current term.
+/// - `log.begin().index <= snapshot.index <= commit <= log.last().index`.
+/// - A leader's `promise` is its own vote, and is durable.
+#[derive(Debug)]
+pub struct Raft {
+    id: NodeId,
+    group: Majority,
+    options: Options,
+    random: Random,
+    promise: Ballot,
+    log: Log,
+    journal: Journal,
+    commit: Index,
+    /// The last entry covered by a durable snapshot of the state machine.
+    snapshot: LogId,
+    receiving: Option<Receiving>,
+    role: Role,
+    outgoing: Vec<Output<Message>>,
+    told: Told,
+}
+
+/// The three roles of section 5.1.
+#[derive(Debug)]
+enum Role {
+    Follower(Follower),
+    Candidate(Candidate),
+    Leader(Leader),
+}
+
+/// What the driver was told last, so that it hears only of changes.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    commit: Index,
+    round: u64,
+    leader: Option<NodeId>,
+}
+
+impl Raft {
+    /// A server that starts, or starts again with what it remembers. `seed` spreads election
+    /// timeouts and should differ between the members.
+    ///
+    /// # Panics
+    /// `id` is not in `group`, or `restart` contradicts itself.
+    pub fn new(
+        id: NodeId,
+        group: Majority,
+        options: Options,
+        restart: Restart,
+        seed: u64,
+        now: Time,
+    ) -> Self {
+        assert!(group.contains(id), "{id} is not a member of its own group");
+        let Restart { promise, begin, entries } = restart;
+        let log = Log::new(begin, entries);
+        assert!(
+            promise.round >= log.last().ballot.round,
+            "the log holds term {} but the promise is only {promise}",
+            log.last().ballot.round
+        );
+        let mut random = Random::new(seed);
+        // Nothing is lost by asking early after a start: if a leader lives, stickiness protects it.
+        let patience = options.election_timeout;
+        let deadline = now + random.duration(patience / 10, patience / 3);
+        Self {
+            id,
+            group,
+            random,
+            promise,
+            journal: Journal::new(log.last().index),
+            commit: begin.index,
+            snapshot: begin,
+            receiving: None,
+            role: Role::Follower(Follower::new(None, now, deadline)),
+            outgoing: Vec::new(),
+            told: Told { commit: begin.index, round: 0, leader: None },
+            log,
+            options,
+        }
+    }
+
+    /// The current term.
+    pub const fn term(&self) -> u64 {
+        self.promise.round
+    }
+
+    /// The log that is held in memory.
+    pub const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    fn has(&self, bug: Bug) -> bool {
+        cfg!(feature = "planted-bugs") && self.options.bug == Some(bug)
+    }
+
+    /// The group's other members.
+    fn peers(&self) -> Vec<NodeId> {
+        self.group.nodes().into_iter().filter(|node| *node != self.id).collect()
+    }
+
+    const fn leader(&self) -> Option<NodeId> {
+        match &self.role {
+            Role::Follower(follower) => follower.leader,
+            Role::Candidate(_) => None,
+            Role::Leader(_) => Some(self.id),
+        }
+    }
+
+    /// Sends at once.
+    fn send(&mut self, to: NodeId, body: Body) {
+        self.send_after(to, None, body);
+    }
+
+    /// Sends once everything recorded so far is durable.
+    fn send_durably(&mut self, to: NodeId, body: Body) {
+        let after = if self.has(Bug::AcknowledgesEarly) { None } else { self.journal.latest() };
+        self.send_after(to, after, body);
+    }
+
+    fn send_after(&mut self, to: NodeId, after: Option<Op>, body: Body) {
+        let message = Message { term: self.term(), body };
+        self.outgoing.push(Output::Send(Gated::new(to, after, message)));
+    }
+
+    /// A random moment between one and two election timeouts from now.
+    fn election_deadline(&mut self, now: Time) -> Time {
+        let patience = self.options.election_timeout;
+        now + self.random.duration(patience, patience * 2)
+    }
+
+    /// Becomes a follower of `leader` in `term`, which is the current one or greater.
+    fn follow(&mut self, now: Time, term: u64, leader: Option<NodeId>) {
+        assert!(term >= self.term(), "term {term} is below {}", self.term());
+        if term > self.term() {
+            self.promise = Ballot::unvoted(term);
+            self.journal.promise(self.promise);
+        }
+        // Only a leader's word or a granted vote buys more time, not a greater term alone.
+        let deadline = match &self.role {
+            Role::Follower(follower) => follower.deadline,
+            Role::Candidate(_) | Role::Leader(_) => self.election_deadline(now),
+        };
+        let before =
+            std::mem::replace(&mut self.role, Role::Follower(Follower::new(leader, now, deadline)));
+        match before {
+            Role::Leader(leader) => {
+                let reason = ReadRefusal::Deposed;
+                let refused = leader.reads.abandon().map(|id| Output::ReadRefused { id, reason });
+                self.outgoing.extend(refused);
+            }
+            Role::Follower(follower) => self.refuse_forwarded(follower.forward),
+            Role::Candidate(_) => {}
+        }
+    }
+
+    /// Whether this server has reason to believe that its leader lives: then nobody else should be
+    /// elected, and requests for votes are not even looked at (thesis, section 4.2.3).
+    fn follows_a_live_leader(&self, now: Time) -> bool {
+        match &self.role {
+            Role::Follower(follower) => {
+                follower.leader.is_some()
+                    && now.since(follower.heard_at) < self.options.election_timeout
+            }
+            Role::Candidate(_) => false,
+            // It would have stepped down.
+            Role::Leader(_) => true,
+        }
+    }
+
+    /// Tells the sender of a message of an old term about the current one.
+    fn refuse_old_term(&mut self, from: NodeId, body: &Body) {
+        match body {
+            Body::PreVote { .. } => self.send(from, Body::PreVoteReply { granted: false }),
+            Body::Vote { .. } => self.send(from, Body::VoteReply { granted: false }),
+            Body::Append { .. } | Body::Snapshot(_) => {
+                let hint = self.log.last();
+                let outcome = AppendOutcome::Rejected { previous: Index::ZERO, hint };
+                self.send(from, Body::AppendReply { round: 0, outcome });
+            }
+            Body::PreVoteReply { .. }
+            | Body::VoteReply { .. }
+            | Body::AppendReply { .. }
+            | Body::Commit { .. }
+            | Body::SnapshotReply { .. }
+            | Body::Propose { .. }
+            | Body::Refuse { .. }
+            | Body::Read { .. }
+            | Body::ReadReply { .. } => {}
+        }
+    }
+
+    fn dispatch(&mut self, now: Time, from: NodeId, body: Body) {
+        match body {
+            Body::PreVote { last } => self.pre_vote(from, last),
+            Body::PreVoteReply { granted } => self.pre_vote_reply(now, from, granted),
+            Body::Vote { last } => self.vote(now, from, last),
+            Body::VoteReply { granted } => self.vote_reply(now, from, granted),
+            Body::Append { previous, entries, commit, round } => {
+                self.hear_leader(now, from);
+                self.append(from, previous, entries, commit, round);
+            }
+            Body::AppendReply { round, outcome } => self.append_reply(now, from, round, outcome),
+            Body::Commit { commit } => self.commit_told(commit),
+            Body::Snapshot(chunk) => {
+                self.hear_leader(now, from);
+                self.snapshot_chunk(from, chunk);
+            }
+            Body::SnapshotReply { snapshot, offset } => {
+                self.snapshot_reply(now, from, snapshot, offset);
+            }
+            Body::Propose { proposals } => self.propose_forwarded(from, proposals),
+            Body::Refuse { ids, reason } => {
+                let refused = ids.into_iter().map(|id| Output::Refused { id, reason });
+                self.outgoing.extend(refused);
+            }
+            Body::Read { id } => self.read_forwarded(from, id),
+            Body::ReadReply { id, index } => {
+                self.outgoing.push(Output::ReadReady { id, index });
+            }
+        }
+    }
+
+    fn tell_changes(&mut self, outputs: &mut Vec<Output<Message>>) {
+        if self.commit > self.told.commit {
+            self.told.commit = self.commit;
+            outputs.push(Output::Commit { to: self.commit });
+        }
+        let (round, leader) = (self.term(), self.leader());
+        if (self.told.round, self.told.leader) != (round, leader) {
+            self.told.round = round;
+            self.told.leader = leader;
+            outputs.push(Output::Leader { round, leader });
+        }
+    }
+}
+
+impl Replica for Raft {
+    type Message = Message;
+
+    fn receive(&mut self, now: Time, from: NodeId, message: Message) {
+        if from == self.id || !self.group.contains(from) {
+            return;
+        }
+        let Message { term, body } = message;
+        let asks_for_a_vote = matches!(body, Body::PreVote { .. } | Body::Vote { .. });
+        if asks_for_a_vote && self.follows_a_live_leader(now) {
+            return;
+        }
+        if term > self.term() {
+            self.follow(now, term, None);
+        }
+        if term < self.term() {
+            self.refuse_old_term(from, &body);
+        } else {
+            self.dispatch(now, from, body);
+        }
+    }
+
+    fn tick(&mut self, now: Time) {
+        match &self.role {
+            Role::Follower(follower) if now >= follower.deadline => self.ask_for_pre_votes(now),
+            Role::Candidate(candidate) if now >= candidate.deadline => self.ask_for_pre_votes(now),
+            Role::Leader(_) => self.lead_on(now),
+            Role::Follower(_) | Role::Candidate(_) => {}
+        }
+    }
+
+    fn propose(
+        &mut self,
+        _now: Time,
+        id: ProposalId,
+        command: Arc<[u8]>,
+    ) -> Result<Ballot, Refusal> {
+        match &mut self.role {
+            Role::Leader(_) => self.append_command(command),
+            Role::Follower(follower) => {
+                let leader = follower.leader.ok_or(Refusal::NoLeader)?;
+                if follower.forward_bytes >= self.options.window_bytes {
+                    return Err(Refusal::Overloaded);
+                }
+                follower.forward_bytes += command.len();
+                follower.forward.push((id, command));
+                Ok(Ballot::new(self.term(), leader))
+            }
+            Role::Candidate(_) => Err(Refusal::NoLeader),
+        }
+    }
+
+    fn read(&mut self, _now: Time, id: ReadId) {
+        match &mut self.role {
+            Role::Leader(leader) => leader.reads.ask(None, id, self.commit.max(leader.opening)),
+            Role::Follower(Follower { leader: Some(leader), .. }) => {
+                let leader = *leader;
+                self.send(leader, Body::Read { id });
+            }
+            Role::Follower(_) | Role::Candidate(_) => {
+                let reason = ReadRefusal::NoLeader;
+                self.outgoing.push(Output::ReadRefused { id, reason });
+            }
+        }
+    }
+
+    fn persisted(&mut self, now: Time, op: Op) {
+        self.journal.persisted(op, &self.log);
+        match &self.role {
+            Role::Candidate(_) => self.own_vote_persisted(now, op),
+            Role::Leader(_) => self.advance_commit(),
+            Role::Follower(_) => {}
+        }
+    }
+
+    fn snapshotted(&mut self, _now: Time, snapshot: LogId) {
+        if snapshot.index <= self.snapshot.index {
+            return;
+        }
+        assert!(snapshot.index <= self.commit, "a snapshot of {snapshot}, which is not committed");
+        self.snapshot = snapshot;
+        self.journal.begin(snapshot);
+        self.compact();
+    }
+
+    fn chunk_loaded(&mut self, now: Time, to: NodeId, chunk: Option<Chunk>) {
+        self.send_chunk(now, to, chunk);
+    }
+
+    fn chunk_stored(&mut self, _now: Time, snapshot: LogId, stored: bool) {
+        self.store_chunk(snapshot, stored);
+    }
+
+    fn drain(&mut self, now: Time, outputs: &mut Vec<Output<Message>>) {
+        match &self.role {
+            Role::Leader(_) => self.replicate(now),
+            Role::Follower(_) => {
+                self.answer_leader();
+                self.forward_proposals();
+            }
+            Role::Candidate(_) => {}
+        }
+        if let Some((op, records)) = self.journal.issue(&self.log) {
+            outputs.push(Output::Persist { op, records });
+        }
+        outputs.append(&mut self.outgoing);
+        self.tell_changes(outputs);
+    }
+
+    fn wake_at(&self) -> Time {
+        match &self.role {
+            Role::Follower(follower) => follower.deadline,
+            Role::Candidate(candidate) => candidate.deadline,
+            Role::Leader(leader) => leader.heartbeat_at.min(leader.quorum_check_at),
+        }
+    }
+
+    fn committed(&self, after: Index, bytes_max: usize) -> impl Iterator<Item = &Entry> {
+        let commit = self.commit;
+        let mut bytes = 0;
+        self.log
+            .entries_from(after.next())
+            .take_while(move |entry| entry.id.index <= commit)
+            .take_while(move |entry| {
+                let first = bytes == 0;
+                bytes += 1 + entry.payload.size();
+                first || bytes <= bytes_max
+            })
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            role: match &self.role {
+                Role::Follower(_) => crate::Role::Follower,
+                Role::Candidate(_) => crate::Role::Candidate,
+                Role::Leader(_) => crate::Role::Leader,
+            },
+            promise: self.promise,
+            leader: self.leader(),
+            last: self.log.last(),
+            durable: self.journal.durable(),
+            commit: self.commit,
+            begin: self.log.begin(),
+            matched: match &self.role {
+                Role::Leader(leader) => leader.matched().collect(),
+                Role::Follower(_) | Role::Candidate(_) => Vec::new(),
+            },
+        }
+    }
+}

@@ -1,0 +1,194 @@
+use std::time::Duration;
+
+use althing_core::{LogId, NodeId, Time};
+
+use super::message::Body;
+use super::progress::State;
+use super::{Raft, Role};
+use crate::{Chunk, Output};
+
+/// A snapshot on its way to a follower: one chunk at a time, each asked for by the answer to the
+/// one before.
+#[derive(Debug)]
+pub(super) struct Transfer {
+    snapshot: LogId,
+    offset: u64,
+    stage: Stage,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// The chunk at `offset` is to be read.
+    Wanted,
+    /// It is being read, or was sent, since then. What gets lost is asked for again.
+    UnderWay(Time),
+}
+
+impl Transfer {
+    pub(super) const fn new(snapshot: LogId) -> Self {
+        Self { snapshot, offset: 0, stage: Stage::Wanted }
+    }
+
+    pub(super) const fn snapshot(&self) -> LogId {
+        self.snapshot
+    }
+}
+
+/// A snapshot that comes in.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    snapshot: LogId,
+    /// The next byte that is needed.
+    offset: u64,
+    /// The leader that sends it.
+    from: NodeId,
+    storing: Option<Storing>,
+}
+
+/// A chunk that is being written to the disk.
+#[derive(Clone, Copy, Debug)]
+struct Storing {
+    /// Where the next one begins.
+    next: u64,
+    /// Whether there is none.
+    last: bool,
+}
+
+impl Raft {
+    /// Forgets entries that a snapshot covers, but for a tail that late followers may need.
+    pub(super) fn compact(&mut self) {
+        let mut bytes = 0;
+        let mut index = self.snapshot.index;
+        while let Some(entry) = self.log.entry(index) {
+            bytes += entry.payload.size();
+            if bytes > self.options.keep_bytes {
+                break;
+            }
+            index = index.previous();
+        }
+        self.log.compact_to(index);
+    }
+
+    /// Leader: asks for the next chunk, if its time has come.
+    pub(super) fn continue_transfer(&mut self, now: Time, peer: NodeId) {
+        let patience = self.chunk_patience();
+        let Role::Leader(leader) = &mut self.role else { return };
+        let Some(progress) = leader.progress.get_mut(&peer) else { return };
+        let State::Snapshot(transfer) = &mut progress.state else { return };
+        let due = match transfer.stage {
+            Stage::Wanted => true,
+            Stage::UnderWay(since) => now.since(since) >= patience,
+        };
+        if due {
+            transfer.stage = Stage::UnderWay(now);
+            let Transfer { snapshot, offset, .. } = *transfer;
+            self.outgoing.push(Output::LoadChunk { to: peer, snapshot, offset });
+        }
+    }
+
+    fn chunk_patience(&self) -> Duration {
+        self.options.election_timeout * 2
+    }
+
+    /// Leader: the chunk was read.
+    pub(super) fn send_chunk(&mut self, now: Time, peer: NodeId, chunk: Option<Chunk>) {
+        let newest = self.snapshot;
+        let Role::Leader(leader) = &mut self.role else { return };
+        let Some(progress) = leader.progress.get_mut(&peer) else { return };
+        let State::Snapshot(transfer) = &mut progress.state else { return };
+        match chunk {
+            Some(chunk)
+                if (chunk.snapshot, chunk.offset) == (transfer.snapshot, transfer.offset) =>
+            {
+                transfer.stage = Stage::UnderWay(now);
+                self.send(peer, Body::Snapshot(chunk));
+            }
+            Some(_) => {}
+            // It was replaced by a newer one. `UnderWay` keeps a missing newest from spinning.
+            None => {
+                let stage =
+                    if transfer.snapshot == newest { Stage::UnderWay(now) } else { Stage::Wanted };
+                *transfer = Transfer { snapshot: newest, offset: 0, stage };
+            }
+        }
+    }
+
+    /// Leader: the follower says where it wants to go on.
+    pub(super) fn snapshot_reply(&mut self, now: Time, from: NodeId, snapshot: LogId, offset: u64) {
+        let Role::Leader(leader) = &mut self.role else { return };
+        let Some(progress) = leader.progress.get_mut(&from) else { return };
+        progress.heard_at = now;
+        if let State::Snapshot(transfer) = &mut progress.state
+            && transfer.snapshot == snapshot
+            && transfer.offset != offset
+        {
+            *transfer = Transfer { snapshot, offset, stage: Stage::Wanted };
+        }
+    }
+
+    /// Follower: a chunk came.
+    pub(super) fn snapshot_chunk(&mut self, from: NodeId, chunk: Chunk) {
+        if chunk.snapshot.index <= self.commit {
+            self.owe(chunk.snapshot.index, 0);
+            return;
+        }
+        let receiving = match &mut self.receiving {
+            Some(receiving) if receiving.storing.is_some() => return,
+            Some(receiving) if receiving.snapshot == chunk.snapshot => receiving,
+            other => {
+                other.insert(Receiving { snapshot: chunk.snapshot, offset: 0, from, storing: None })
+            }
+        };
+        receiving.from = from;
+        if chunk.offset == receiving.offset {
+            let next = chunk.offset + chunk.data.len() as u64;
+            receiving.storing = Some(Storing { next, last: chunk.last });
+            self.outgoing.push(Output::StoreChunk(chunk));
+        } else {
+            let Receiving { snapshot, offset, .. } = *receiving;
+            self.send(from, Body::SnapshotReply { snapshot, offset });
+        }
+    }
+
+    /// Follower: a chunk was stored, or was not usable.
+    pub(super) fn store_chunk(&mut self, snapshot: LogId, stored: bool) {
+        let Some(receiving) = self.receiving.as_mut().filter(|r| r.snapshot == snapshot) else {
+            return;
+        };
+        let Some(Storing { next, last }) = receiving.storing.take() else { return };
+        let from = receiving.from;
+        if stored && last {
+            self.receiving = None;
+            self.install(snapshot);
+            return;
+        }
+        receiving.offset = if stored { next } else { 0 };
+        let offset = receiving.offset;
+        self.send_to_leader(from, Body::SnapshotReply { snapshot, offset });
+    }
+
+    fn send_to_leader(&mut self, leader: NodeId, body: Body) {
+        if self.leader() == Some(leader) && leader != self.id {
+            self.send(leader, body);
+        }
+    }
+
+    /// The state machine, and with it the log, go on from a snapshot that a leader sent (7).
+    fn install(&mut self, snapshot: LogId) {
+        let leads = matches!(self.role, Role::Leader(_));
+        if snapshot.index <= self.commit || leads {
+            return;
+        }
+        let keeps_the_rest = self.log.contains(snapshot);
+        self.log.begin_at(snapshot);
+        self.journal.begin(snapshot);
+        if !keeps_the_rest {
+            self.journal.replaced(snapshot);
+        }
+        self.snapshot = snapshot;
+        self.commit = snapshot.index;
+        self.told.commit = self.commit;
+        self.outgoing.push(Output::Install { snapshot });
+        self.owe(snapshot.index, 0);
+    }
+}
