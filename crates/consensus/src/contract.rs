@@ -171,6 +171,15 @@ pub struct Chunk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProposalId(pub u64);
 
+/// A command on its way to the leader.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// How the node where it was made knows it.
+    pub id: ProposalId,
+    /// The command.
+    pub command: Arc<[u8]>,
+}
+
 /// Names one attempt to read, at the node where it was made. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReadId(pub u64);

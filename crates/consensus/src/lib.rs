@@ -53,7 +53,7 @@ mod log;
 pub mod raft;
 
 pub use contract::{
-    Chunk, Message, Output, ProposalId, ReadId, ReadRefusal, Refusal, Replica, Restart, Role,
-    Status,
+    Chunk, Message, Output, Proposal, ProposalId, ReadId, ReadRefusal, Refusal, Replica, Restart,
+    Role, Status,
 };
 pub use log::Log;

@@ -2,7 +2,7 @@ use althing_core::codec::{DecodeError, Reader, Writer};
 use althing_core::{Entry, decode_entries, encode_entries};
 
 use super::message::{AppendOutcome, Body, Message};
-use crate::{Chunk, ProposalId, ReadId, Refusal};
+use crate::{Chunk, Proposal, ProposalId, ReadId, Refusal};
 
 /// The largest piece of a snapshot that is read from a peer, in bytes.
 const CHUNK_SIZE_MAX: usize = 4 << 20;
@@ -60,7 +60,7 @@ impl crate::Message for Message {
             Body::Propose { proposals } => {
                 writer.u8(10);
                 writer.u32(u32::try_from(proposals.len()).expect("bounded in bytes"));
-                for (id, command) in proposals {
+                for Proposal { id, command } in proposals {
                     writer.u64(id.0);
                     writer.bytes(command);
                 }
@@ -155,15 +155,14 @@ fn decode_chunk(reader: &mut Reader<'_>) -> Result<Chunk, DecodeError> {
     })
 }
 
-fn decode_proposals(
-    reader: &mut Reader<'_>,
-) -> Result<Vec<(ProposalId, std::sync::Arc<[u8]>)>, DecodeError> {
+fn decode_proposals(reader: &mut Reader<'_>) -> Result<Vec<Proposal>, DecodeError> {
     let count = reader.u32()? as usize;
     // A proposal takes at least 12 bytes, so a hostile count cannot reserve more than the input.
     let mut proposals = Vec::with_capacity(count.min(reader.remaining() / 12 + 1));
     for _ in 0..count {
         let id = ProposalId(reader.u64()?);
-        proposals.push((id, reader.bytes(Entry::PAYLOAD_SIZE_MAX)?.into()));
+        let command = reader.bytes(Entry::PAYLOAD_SIZE_MAX)?.into();
+        proposals.push(Proposal { id, command });
     }
     Ok(proposals)
 }
@@ -211,7 +210,9 @@ mod tests {
             Body::Commit { commit: id(2) },
             Body::Snapshot(chunk),
             Body::SnapshotReply { snapshot: id(9), offset: 77 },
-            Body::Propose { proposals: vec![(ProposalId(1), b"put"[..].into())] },
+            Body::Propose {
+                proposals: vec![Proposal { id: ProposalId(1), command: b"put"[..].into() }],
+            },
             Body::Refuse { ids: vec![ProposalId(1)], reason: Refusal::Overloaded },
             Body::Read { id: ReadId(5) },
             Body::ReadReply { id: ReadId(5), index: Index(12) },

@@ -1,10 +1,8 @@
-use std::sync::Arc;
-
 use althing_core::{Ballot, Entry, Index, LogId, NodeId, Time};
 
 use super::message::{AppendOutcome, Body};
 use super::{Bug, Raft, Role};
-use crate::{Output, ProposalId, Refusal};
+use crate::{Output, Proposal, Refusal};
 
 /// A server that takes its log from a leader, or waits for one.
 #[derive(Debug)]
@@ -19,7 +17,7 @@ pub(super) struct Follower {
     /// The last round of read confirmation that was answered.
     round_answered: u64,
     /// Proposals on their way to the leader.
-    pub(super) forward: Vec<(ProposalId, Arc<[u8]>)>,
+    pub(super) forward: Vec<Proposal>,
     pub(super) forward_bytes: usize,
 }
 
@@ -195,9 +193,10 @@ impl Raft {
     }
 
     /// The leader that these were meant for is gone, and they were never sent.
-    pub(super) fn refuse_forwarded(&mut self, proposals: Vec<(ProposalId, Arc<[u8]>)>) {
+    pub(super) fn refuse_forwarded(&mut self, proposals: Vec<Proposal>) {
         let reason = Refusal::NoLeader;
-        let refused = proposals.into_iter().map(|(id, _)| Output::Refused { id, reason });
+        let refused =
+            proposals.into_iter().map(|Proposal { id, .. }| Output::Refused { id, reason });
         self.outgoing.extend(refused);
     }
 }

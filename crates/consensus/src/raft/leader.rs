@@ -8,7 +8,7 @@ use super::progress::{Progress, State, Window};
 use super::reads::{Read, Reads};
 use super::snapshot::Transfer;
 use super::{Bug, Raft, Role};
-use crate::{Output, ProposalId, ReadId, Refusal};
+use crate::{Output, Proposal, ReadId, Refusal};
 
 /// A server that leads.
 #[derive(Debug)]
@@ -98,15 +98,11 @@ impl Raft {
     }
 
     /// A follower's clients propose.
-    pub(super) fn propose_forwarded(
-        &mut self,
-        from: NodeId,
-        proposals: Vec<(ProposalId, Arc<[u8]>)>,
-    ) {
+    pub(super) fn propose_forwarded(&mut self, from: NodeId, proposals: Vec<Proposal>) {
         // Within a term leadership is never regained, so nobody else can take these any more.
         let mut refused = Vec::new();
         let mut why = Refusal::NoLeader;
-        for (id, command) in proposals {
+        for Proposal { id, command } in proposals {
             if let Err(reason) = self.append_command(command) {
                 why = reason;
                 refused.push(id);

@@ -1,9 +1,8 @@
 use std::fmt;
-use std::sync::Arc;
 
 use althing_core::{Entry, Index, LogId};
 
-use crate::{Chunk, ProposalId, ReadId, Refusal};
+use crate::{Chunk, Proposal, ProposalId, ReadId, Refusal};
 
 /// What one server says to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,7 +76,7 @@ pub enum Body {
     /// term. A leader of a later term never takes them.
     Propose {
         /// The commands, with the names that the sender knows them by.
-        proposals: Vec<(ProposalId, Arc<[u8]>)>,
+        proposals: Vec<Proposal>,
     },
     /// Leader → follower: these proposals of yours are not in the log and never will be.
     Refuse {
@@ -153,7 +152,7 @@ impl fmt::Display for Body {
                 write!(f, "SnapshotReply {snapshot} offset={offset}")
             }
             Self::Propose { proposals } => {
-                write!(f, "Propose {}", Ids(proposals.iter().map(|p| p.0)))
+                write!(f, "Propose {}", Ids(proposals.iter().map(|p| p.id)))
             }
             Self::Refuse { ids, reason } => {
                 write!(f, "Refuse {} {reason:?}", Ids(ids.iter().copied()))

@@ -49,7 +49,8 @@ use althing_core::{
 };
 
 use crate::{
-    Chunk, Log, Output, ProposalId, ReadId, ReadRefusal, Refusal, Replica, Restart, Status,
+    Chunk, Log, Output, Proposal, ProposalId, ReadId, ReadRefusal, Refusal, Replica, Restart,
+    Status,
 };
 use candidate::Candidate;
 use follower::Follower;
@@ -396,7 +397,7 @@ impl Replica for Raft {
                     return Err(Refusal::Overloaded);
                 }
                 follower.forward_bytes += command.len();
-                follower.forward.push((id, command));
+                follower.forward.push(Proposal { id, command });
                 Ok(Ballot::new(self.term(), leader))
             }
             Role::Candidate(_) => Err(Refusal::NoLeader),
