@@ -1,1 +1,62 @@
-//! (being written)
+//! The replicated state machine: keys with many versions, revisions, transactions and compaction,
+//! with the semantics of etcd v3 (3.4).
+//!
+//! A [`Keyspace`] is a function of the log: [`Keyspace::apply`] takes the entry at the next index
+//! and returns a reply, and every node that applied the same entries holds the same state, which
+//! [`Keyspace::hash`] lets them compare. It has no clock, no thread and no file. What it is not: it
+//! speaks no wire protocol (the server translates) and decides no order (consensus does).
+//!
+//! ```
+//! use althing_core::Index;
+//! use althing_keyspace::{Command, Keyspace, Put, Range, Reply};
+//!
+//! let mut keyspace = Keyspace::new();
+//! let mut entry = Vec::new();
+//! Command::Put(Put::new("greeting", "hello")).encode(&mut entry);
+//! let reply = keyspace.apply(Index(1), &entry).expect("a plain put is not rejected");
+//! assert!(matches!(reply, Reply::Put(reply) if reply.revision == 2));
+//!
+//! let found = keyspace.range(&Range::key("greeting")).expect("a read of the present");
+//! assert_eq!(found.kvs[0].value.as_bytes(), b"hello");
+//! ```
+//!
+//! How the server uses it: [`validate()`] and [`Keyspace::would_exceed`] before a command is
+//! proposed, [`Keyspace::apply`] for every committed command and [`Keyspace::pass`] for committed
+//! entries that carry none, [`Keyspace::range`] and [`Keyspace::read_txn`] for reads,
+//! [`Keyspace::sweep`] when it has nothing better to do, and [`Keyspace::snapshot`] with
+//! [`Snapshot::write`] on another thread while writes go on.
+//!
+//! Left out, to be added as commands of their own: leases are kept on no key, because none can be
+//! granted yet (a put that names one is rejected as etcd rejects an unknown lease); watches; auth.
+
+mod bytes;
+mod changes;
+mod command;
+mod compact;
+mod digest;
+mod history;
+mod keyspace;
+mod range;
+mod rejection;
+mod reply;
+mod restore;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+mod txn;
+mod validate;
+
+pub use bytes::{Key, Value, prefix_end};
+pub use command::{
+    Command, Compare, CompareResult, CompareTarget, DeleteRange, Member, NESTING_MAX,
+    OPERATIONS_MAX, Operation, Put, Txn,
+};
+pub use keyspace::{Keyspace, Members};
+pub use range::{Range, SortOrder, SortTarget};
+pub use rejection::{Blame, Rejection};
+pub use reply::{
+    DeleteRangeReply, KeyValue, OperationReply, PutReply, RangeReply, Reply, TxnReply,
+};
+pub use restore::{Restore, RestoreError};
+pub use snapshot::{BLOCK_SIZE_MAX, Snapshot};
+pub use validate::{validate, validate_range, validate_txn};

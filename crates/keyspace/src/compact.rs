@@ -1,0 +1,75 @@
+use crate::changes::Change;
+use crate::keyspace::{CHANGE_SIZE, Keyspace, key_size, version_size};
+use crate::{Rejection, Reply};
+
+/// How many changes a compaction sweeps at once: enough that a small one is over when it is answered,
+/// few enough that a large one holds nobody up.
+const SWEPT_AT_ONCE: usize = 1024;
+
+/// How many changes each later command sweeps: more than it adds, so that the backlog shrinks even
+/// under writes and even if nobody calls [`Keyspace::sweep`].
+const SWEPT_WITH_COMMAND: usize = 4;
+
+impl Keyspace {
+    /// Makes every revision before `revision` unreadable, at once, and what only they could see
+    /// garbage: of each key, all versions up to `revision` but the newest, and that one too if it is
+    /// a tombstone.
+    pub(crate) fn compact(&mut self, revision: i64) -> Result<Reply, Rejection> {
+        if revision <= self.compacted {
+            return Err(Rejection::Compacted);
+        }
+        if revision > self.revision() {
+            return Err(Rejection::FutureRevision);
+        }
+        self.compacted = revision;
+        self.record(|digest| digest.number(revision));
+        self.sweep(SWEPT_AT_ONCE);
+        Ok(Reply::Compact { revision: self.revision() })
+    }
+
+    /// Frees garbage that compaction left, looking at no more than `changes_max` changes (about a
+    /// microsecond each); returns whether there is more.
+    ///
+    /// When and whether this is called changes nothing that can be read, hashed or put in a
+    /// snapshot; only [`Self::size_bytes`] shrinks. A compaction frees a little by itself, and so
+    /// does each command after it; a server calls this when it is idle, so that memory comes back
+    /// without writes.
+    pub fn sweep(&mut self, changes_max: usize) -> bool {
+        for _ in 0..changes_max {
+            let Some(change) = self.changes.pop_oldest(self.compacted) else { return false };
+            self.size -= CHANGE_SIZE;
+            self.sweep_change(&change);
+        }
+        self.changes.reaches(self.compacted)
+    }
+
+    pub(crate) fn sweep_with_command(&mut self) {
+        if self.changes.reaches(self.compacted) {
+            self.sweep(SWEPT_WITH_COMMAND);
+        }
+    }
+
+    /// Drops what this change superseded, and the change itself if it was a delete.
+    fn sweep_change(&mut self, change: &Change) {
+        let at = (change.revision, change.sub);
+        let key = change.key.as_bytes();
+        // Most changes superseded nothing, and looking first does not copy what a snapshot shares.
+        let Some(history) = self.keys.get(key) else { return };
+        if history.is_dead(at) {
+            let history = self.keys.remove(key).expect("it was found a moment ago");
+            self.size -= key_size(&change.key) + version_size(history.latest());
+            return;
+        }
+        if !history.has_superseded(at) {
+            return;
+        }
+        let history = self.keys.get_mut(key).expect("it was found a moment ago");
+        while let Some(version) = history.pop_superseded(at) {
+            self.size -= version_size(&version);
+        }
+        if history.is_dead(at) {
+            self.size -= key_size(&change.key) + version_size(history.latest());
+            self.keys.remove(key);
+        }
+    }
+}
