@@ -1,0 +1,210 @@
+//! etcd's JSON gateway: the same calls as over gRPC, as JSON in the body of a POST.
+//!
+//! What is compatible here is what etcd 3.4 and 3.5 answer, error bodies and status codes included,
+//! since several clients speak nothing else (Patroni, the PHP, Perl and Lua clients).
+
+use std::future::Future;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
+use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+
+use super::{Api, MESSAGE_BYTES_MAX};
+
+/// The gateway's routes: `/v3/` and the older spelling that etcd 3.4 still answers to.
+pub(super) fn router(api: &Api) -> Router {
+    ["/v3", "/v3beta"]
+        .into_iter()
+        .fold(Router::new(), |router, version| router.nest(version, routes(api)))
+}
+
+fn routes(api: &Api) -> Router {
+    Router::new()
+        .route("/kv/range", call(api, |api, request| async move { api.range(request).await }))
+        .route("/kv/put", call(api, |api, request| async move { api.put(request).await }))
+        .route(
+            "/kv/deleterange",
+            call(api, |api, request| async move { api.delete_range(request).await }),
+        )
+        .route("/kv/txn", call(api, |api, request| async move { api.txn(request).await }))
+        .route(
+            "/kv/compaction",
+            call(api, |api, request| async move { api.compact(request).await }),
+        )
+        .route(
+            "/cluster/member/list",
+            call(api, |api, request| async move { api.member_list(request).await }),
+        )
+        .route(
+            "/maintenance/status",
+            call(api, |api, request| async move { api.status(request).await }),
+        )
+        .route(
+            "/maintenance/alarm",
+            call(api, |api, request| async move { api.alarm(request).await }),
+        )
+        .fallback(not_served)
+}
+
+/// A route that reads a message, makes a call, and writes what it answered.
+fn call<Q, A, F, R>(api: &Api, method: F) -> MethodRouter
+where
+    Q: DeserializeOwned + Default + Send + 'static,
+    A: Serialize + 'static,
+    F: Fn(Api, Q) -> R + Clone + Send + Sync + 'static,
+    R: Future<Output = Result<A, Status>> + Send + 'static,
+{
+    let api = api.clone();
+    post(move |request: Request| async move {
+        let answer = match read(request.into_body()).await {
+            Ok(request) => method(api, request).await,
+            Err(status) => Err(status),
+        };
+        match answer.and_then(|answer| written(&answer)) {
+            Ok(body) => as_json(StatusCode::OK, body),
+            Err(status) => failure(&status),
+        }
+    })
+}
+
+/// Base64 makes four bytes of three, and a name and a quote cost something too.
+const BODY_BYTES_MAX: usize = 2 * MESSAGE_BYTES_MAX;
+
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+async fn read<Q: DeserializeOwned + Default>(body: Body) -> Result<Q, Status> {
+    let body = tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, BODY_BYTES_MAX))
+        .await
+        .map_err(|_| Status::deadline_exceeded("the body of the request did not arrive in time"))?
+        .map_err(|_| {
+            Status::resource_exhausted(format!(
+                "the body of the request broke off or exceeds {BODY_BYTES_MAX} bytes"
+            ))
+        })?;
+    parse(&body)
+}
+
+/// Reads a message. No text at all is the message without fields, and `null` is a field left out.
+fn parse<Q: DeserializeOwned + Default>(text: &[u8]) -> Result<Q, Status> {
+    if text.is_empty() {
+        return Ok(Q::default());
+    }
+    serde_json::from_slice(text)
+        .or_else(|error| match serde_json::from_slice(text) {
+            // Nearly nobody writes nulls, so their removal is only tried on what failed.
+            Ok(value) => serde_json::from_value(without_nulls(value)),
+            Err(_) => Err(error),
+        })
+        .map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name, without_nulls(value)))
+            .collect(),
+        Value::Array(values) => values.into_iter().map(without_nulls).collect(),
+        other => other,
+    }
+}
+
+fn written(answer: &impl Serialize) -> Result<Vec<u8>, Status> {
+    serde_json::to_vec(answer).map_err(|error| Status::internal(error.to_string()))
+}
+
+/// An error in the gateway's shape.
+fn failure(status: &Status) -> Response {
+    let body = json!({
+        "error": status.message(),
+        "code": status.code() as i32,
+        "message": status.message(),
+    });
+    as_json(http_status(status.code()), body.to_string().into_bytes())
+}
+
+fn as_json(status: StatusCode, body: Vec<u8>) -> Response {
+    let content_type = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    (status, [content_type], body).into_response()
+}
+
+/// The HTTP status that gRPC's gateways give a gRPC code.
+fn http_status(code: Code) -> StatusCode {
+    match code {
+        Code::Ok => StatusCode::OK,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => {
+            StatusCode::BAD_REQUEST
+        }
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::Cancelled => StatusCode::REQUEST_TIMEOUT,
+        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+async fn not_served(request: Request) -> Response {
+    let path = request.uri().path();
+    let known = ["/watch", "/lease/", "/kv/lease/", "/auth/", "/lock/", "/election/"];
+    let known = known.iter().chain(&["/cluster/", "/maintenance/"]);
+    if known.into_iter().any(|prefix| path.starts_with(prefix)) {
+        return failure(&Status::unimplemented(format!("althing does not serve {path} yet")));
+    }
+    StatusCode::NOT_FOUND.into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use althing_etcd_api::etcdserverpb::{PutRequest, RangeRequest, TxnRequest};
+
+    use super::*;
+
+    #[test]
+    fn an_empty_body_is_the_message_without_fields() {
+        assert_eq!(parse::<RangeRequest>(b"").expect("legal"), RangeRequest::default());
+        assert_eq!(parse::<RangeRequest>(b"{}").expect("legal"), RangeRequest::default());
+    }
+
+    #[test]
+    fn null_is_a_field_left_out() {
+        let request: PutRequest =
+            parse(br#"{"key":"YQ==","value":null,"lease":null,"prev_kv":null}"#).expect("legal");
+        assert_eq!(request, PutRequest { key: "a".into(), ..PutRequest::default() });
+        let nested = br#"{"success":[{"requestPut":{"key":"YQ==","lease":null}}]}"#;
+        assert_eq!(parse::<TxnRequest>(nested).expect("legal").success.len(), 1);
+    }
+
+    #[test]
+    fn what_is_not_a_message_is_an_invalid_argument() {
+        for text in [&b"nonsense"[..], b"{", b"[]", br#"{"key":7}"#, br#"{"key":"!!"}"#, &[0xff]] {
+            let status = parse::<PutRequest>(text).expect_err("not a message");
+            assert_eq!(status.code(), Code::InvalidArgument, "{text:?}");
+            assert!(!status.message().is_empty(), "{text:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_error_names_itself_twice_and_gives_its_code() {
+        let answer = failure(&Status::out_of_range("too far"));
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(answer.headers()[CONTENT_TYPE], "application/json");
+        let body = to_bytes(answer.into_body(), 1000).await.expect("a small body");
+        let body: Value = serde_json::from_slice(&body).expect("JSON");
+        assert_eq!(body, json!({ "error": "too far", "code": 11, "message": "too far" }));
+    }
+}

@@ -1,0 +1,242 @@
+//! The loop that accepts clients, and one task for each of them.
+//!
+//! One port speaks HTTP/1.1 (curl, the JSON gateway, Prometheus) and HTTP/2 without TLS (gRPC):
+//! the first bytes of a connection tell which. Everything a client can hold has an end: the number
+//! of connections, the streams and buffered bytes of each, and the time it may keep silent.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+
+use super::Services;
+
+/// How much the clients of one server may take.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Open connections; one more is closed as soon as it is accepted.
+    pub connections: usize,
+    /// Requests in flight on one HTTP/2 connection.
+    pub streams_per_connection: u32,
+    /// Bytes of requests that one HTTP/2 connection may have sent and this server not yet read.
+    pub connection_window_bytes: u32,
+    /// How long a new connection may take to say which protocol it speaks.
+    pub first_bytes_timeout: Duration,
+    /// How long an HTTP/1.1 connection may take to send the head of its next request.
+    pub http1_idle_timeout: Duration,
+    /// A ping is sent on an HTTP/2 connection that has been silent for so long.
+    pub http2_ping_interval: Duration,
+    /// The connection is closed if the ping goes unanswered for so long.
+    pub http2_ping_timeout: Duration,
+    /// How long requests in flight may take to end when the server shuts down.
+    pub shutdown_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            streams_per_connection: 1000,
+            connection_window_bytes: 4 << 20,
+            first_bytes_timeout: Duration::from_secs(10),
+            // Above the loop time of clients that keep a connection (Patroni: 10 s), so that they
+            // don't find it closed on every round.
+            http1_idle_timeout: Duration::from_secs(75),
+            http2_ping_interval: Duration::from_secs(30),
+            http2_ping_timeout: Duration::from_secs(20),
+            shutdown_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Serves clients until `shutdown` resolves, then lets requests in flight end and returns.
+///
+/// It needs a tokio runtime with I/O and time, of either flavour.
+pub async fn serve(
+    listener: TcpListener,
+    services: Services,
+    limits: Limits,
+    shutdown: impl Future<Output = ()>,
+) {
+    let (closing, _) = watch::channel(Closing::No);
+    let server = Arc::new(Server::new(services, limits));
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        match accepted {
+            Ok((stream, _)) => server.admit(stream, &closing),
+            Err(error) => refuse_for_a_while(&error).await,
+        }
+    }
+    drop(listener);
+    closing.send_replace(Closing::AfterRequestsInFlight);
+    if timeout(server.limits.shutdown_grace, closing.closed()).await.is_err() {
+        closing.send_replace(Closing::Now);
+        closing.closed().await;
+    }
+}
+
+/// What the connections are told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    No,
+    AfterRequestsInFlight,
+    Now,
+}
+
+struct Server {
+    services: Services,
+    limits: Limits,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+    places: Arc<Semaphore>,
+}
+
+impl Server {
+    fn new(services: Services, limits: Limits) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1.timer(TokioTimer::new()).header_read_timeout(limits.http1_idle_timeout);
+
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams_per_connection)
+            .initial_connection_window_size(limits.connection_window_bytes)
+            // One stream may take half: a large request doesn't silence its neighbours.
+            .initial_stream_window_size(limits.connection_window_bytes / 2)
+            .keep_alive_interval(limits.http2_ping_interval)
+            .keep_alive_timeout(limits.http2_ping_timeout);
+
+        let places = Arc::new(Semaphore::new(limits.connections));
+        Self { services, limits, http1, http2, places }
+    }
+
+    /// Starts the connection's task, or closes the connection if all places are taken.
+    fn admit(self: &Arc<Self>, stream: TcpStream, closing: &watch::Sender<Closing>) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            self.services.metrics().client_connections_refused.increment();
+            return;
+        };
+        let server = Arc::clone(self);
+        let closing = closing.subscribe();
+        tokio::spawn(async move { server.converse(stream, place, closing).await });
+    }
+
+    async fn converse(
+        &self,
+        stream: TcpStream,
+        _place: OwnedSemaphorePermit,
+        mut closing: watch::Receiver<Closing>,
+    ) {
+        let _open = OpenConnection::new(&self.services);
+        let protocol = tokio::select! {
+            protocol = timeout(self.limits.first_bytes_timeout, protocol_of(&stream)) => protocol,
+            _ = closing.changed() => return,
+        };
+        let Ok(Ok(protocol)) = protocol else {
+            return;
+        };
+        // An answer is one write; waiting for more to send would only delay it.
+        if stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let stream = TokioIo::new(stream);
+        // How a connection ends is the client's affair: it is neither an error nor news.
+        match protocol {
+            Protocol::Http1 => {
+                let connection = self.http1.serve_connection(stream, self.services.clone());
+                until_closed(pin!(connection), |it| it.graceful_shutdown(), closing).await;
+            }
+            Protocol::Http2 => {
+                let connection = self.http2.serve_connection(stream, self.services.clone());
+                until_closed(pin!(connection), |it| it.graceful_shutdown(), closing).await;
+            }
+        }
+    }
+}
+
+/// Drives a connection to its end, passing on the order to close.
+async fn until_closed<C: Future>(
+    mut connection: Pin<&mut C>,
+    close: impl Fn(Pin<&mut C>),
+    mut closing: watch::Receiver<Closing>,
+) {
+    loop {
+        tokio::select! {
+            biased;
+            _ = connection.as_mut() => return,
+            // Without a sender nobody waits for this connection any more.
+            changed = closing.changed() => if changed.is_err() { return },
+        }
+        match *closing.borrow_and_update() {
+            Closing::No => {}
+            Closing::AfterRequestsInFlight => close(connection.as_mut()),
+            Closing::Now => return,
+        }
+    }
+}
+
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Which protocol the client speaks, told from its first bytes, which stay unread.
+///
+/// An HTTP/2 client begins with a fixed preface (RFC 9113 section 3.4). Waiting for all of it means
+/// that the HTTP/2 handshake, which has no time limit of its own, never waits.
+async fn protocol_of(stream: &TcpStream) -> io::Result<Protocol> {
+    const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let mut first = [0; PREFACE.len()];
+    loop {
+        let count = stream.peek(&mut first).await?;
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if first[..count] != PREFACE[..count] {
+            return Ok(Protocol::Http1);
+        }
+        if count == PREFACE.len() {
+            return Ok(Protocol::Http2);
+        }
+        // Peeking again at once would spin, since there is something to read already.
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Counts a connection for as long as it lives.
+struct OpenConnection<'a>(&'a Services);
+
+impl<'a> OpenConnection<'a> {
+    fn new(services: &'a Services) -> Self {
+        services.metrics().client_connections.increment();
+        Self(services)
+    }
+}
+
+impl Drop for OpenConnection<'_> {
+    fn drop(&mut self) {
+        self.0.metrics().client_connections.decrement();
+    }
+}
+
+/// An accept that fails for lack of file descriptors fails again at once: without a pause the loop
+/// would take a whole processor.
+async fn refuse_for_a_while(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset) {
+        return;
+    }
+    tracing::warn!(%error, "a client's connection could not be accepted");
+    sleep(Duration::from_millis(200)).await;
+}
