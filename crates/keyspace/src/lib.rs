@@ -41,8 +41,6 @@ mod rejection;
 mod reply;
 mod restore;
 mod snapshot;
-#[cfg(test)]
-mod tests;
 mod txn;
 mod validate;
 
