@@ -1,0 +1,144 @@
+use althing_core::codec::Reader;
+use althing_core::{Ballot, Entry, Index, LogId, Record};
+
+use crate::frame::Kind;
+use crate::head::Head;
+use crate::wal::COMMIT_SIZE_MAX;
+
+/// Turns the frames of a log, from its oldest needed segment on, back into the state they record.
+///
+/// **Invariant**: `entries` are those from `first` on. While the replay runs, entries between
+/// `begin` and `first` may be missing: they stood in segments that were dropped, because a later
+/// record moved the begin past them. At the end none may be missing.
+pub(crate) struct Replay {
+    promise: Ballot,
+    begin: LogId,
+    first: Index,
+    entries: Vec<Entry>,
+    /// The parts so far of a commit that is not complete.
+    pending: Option<Vec<u8>>,
+    /// The highest index in an append since the caller last took it.
+    reach: Index,
+}
+
+impl Replay {
+    /// From the state that the oldest needed segment restates.
+    pub(crate) const fn new(head: &Head) -> Self {
+        Self {
+            promise: head.promise,
+            begin: head.begin,
+            first: head.last.next(),
+            entries: Vec::new(),
+            pending: None,
+            reach: Index::ZERO,
+        }
+    }
+
+    /// Whether a commit was begun and not ended.
+    pub(crate) const fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// The highest index appended since the last call.
+    pub(crate) fn take_reach(&mut self) -> Index {
+        std::mem::take(&mut self.reach)
+    }
+
+    /// Whether a later segment's head says what was replayed up to it.
+    pub(crate) fn agrees_with(&self, head: &Head) -> bool {
+        self.promise == head.promise && self.begin == head.begin && self.last() == head.last
+    }
+
+    /// Takes in the next frame.
+    pub(crate) fn frame(&mut self, kind: Kind, body: &[u8]) -> Result<(), &'static str> {
+        let Kind::Records { first, last } = kind else { return Ok(()) };
+        if first && last {
+            // A commit that was begun before and never ended was never acknowledged.
+            self.pending = None;
+            return self.records(body);
+        }
+        let mut pending = match (first, self.pending.take()) {
+            (true, _) => Vec::new(),
+            (false, Some(pending)) => pending,
+            (false, None) => return Err("a commit continues here that began nowhere"),
+        };
+        if pending.len() + body.len() > COMMIT_SIZE_MAX {
+            return Err("a commit is longer than any that is written");
+        }
+        pending.extend_from_slice(body);
+        if last {
+            return self.records(&pending);
+        }
+        self.pending = Some(pending);
+        Ok(())
+    }
+
+    /// The state, if it is whole.
+    pub(crate) fn finish(self) -> Result<(Ballot, LogId, Vec<Entry>), &'static str> {
+        if self.first > self.begin.index.next() {
+            return Err("entries are needed that stand in no segment");
+        }
+        Ok((self.promise, self.begin, self.entries))
+    }
+
+    fn last(&self) -> Index {
+        self.first.previous().plus(self.entries.len() as u64)
+    }
+
+    fn records(&mut self, bytes: &[u8]) -> Result<(), &'static str> {
+        let mut reader = Reader::new(bytes);
+        while reader.remaining() > 0 {
+            match Record::decode(&mut reader).map_err(|_| "a record is malformed")? {
+                Record::Promise(ballot) if ballot < self.promise => {
+                    return Err("a promise is taken back");
+                }
+                Record::Promise(ballot) => self.promise = ballot,
+                Record::Append(entries) => self.append(entries)?,
+                Record::Begin(id) => {
+                    let kept = reader.bool().map_err(|_| "a record is malformed")?;
+                    self.begin_after(id, kept)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, entries: Vec<Entry>) -> Result<(), &'static str> {
+        let first = entries.first().ok_or("an append is empty")?.id.index;
+        if first <= self.begin.index {
+            return Err("an append stands before the begin of the log");
+        }
+        if first > self.last().next() {
+            return Err("an append leaves a gap");
+        }
+        if first < self.first {
+            self.entries.clear();
+            self.first = first;
+        } else {
+            let kept =
+                usize::try_from(first.since(self.first)).map_err(|_| "an index is too high")?;
+            self.entries.truncate(kept);
+        }
+        self.entries.extend(entries);
+        self.reach = self.reach.max(self.last());
+        Ok(())
+    }
+
+    fn begin_after(&mut self, id: LogId, kept: bool) -> Result<(), &'static str> {
+        if id.index < self.begin.index {
+            return Err("the begin of the log moves back");
+        }
+        if !kept {
+            self.entries.clear();
+            self.first = id.index.next();
+        } else if id.index > self.last() {
+            return Err("the log begins after its end");
+        } else if id.index >= self.first {
+            let gone = id.index.next().since(self.first);
+            self.entries.drain(..usize::try_from(gone).map_err(|_| "an index is too high")?);
+            self.first = id.index.next();
+        }
+        self.begin = id;
+        Ok(())
+    }
+}
