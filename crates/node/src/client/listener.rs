@@ -198,6 +198,7 @@ enum Protocol {
 async fn protocol_of(stream: &TcpStream) -> io::Result<Protocol> {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     let mut first = [0; PREFACE.len()];
+    let mut pause = Duration::from_millis(1);
     loop {
         let count = stream.peek(&mut first).await?;
         if count == 0 {
@@ -209,8 +210,10 @@ async fn protocol_of(stream: &TcpStream) -> io::Result<Protocol> {
         if count == PREFACE.len() {
             return Ok(Protocol::Http2);
         }
-        // Peeking again at once would spin, since there is something to read already.
-        sleep(Duration::from_millis(5)).await;
+        // Peeking again at once would spin, since there is something to read already. Whoever sends
+        // the preface a byte at a time has no hurry.
+        sleep(pause).await;
+        pause *= 2;
     }
 }
 

@@ -1,0 +1,401 @@
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
+
+use althing_consensus::{Chunk, Output, Replica};
+use althing_core::{Ballot, Entry, LogId, NodeId, Op, Outbox, Payload, Time};
+use althing_keyspace::Keyspace;
+use tokio::sync::{mpsc, watch};
+use tokio::time::sleep_until;
+
+use crate::clock::Clock;
+use crate::envelope::Envelope;
+use crate::handle::{Applied, Request, RequestError, Shared};
+use crate::log_thread::Write;
+use crate::peers::{Inbound, Peers};
+use crate::proposals::Proposals;
+use crate::reads::Reads;
+use crate::snapshots::Job;
+
+/// What the node's other threads report.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The log is durable up to this write.
+    Persisted(Op),
+    /// The log cannot be written any more. The node stops.
+    LogFailed(String),
+    /// A snapshot was written, or not.
+    SnapshotSaved { id: LogId, outcome: Result<(), String> },
+    /// A piece of a snapshot was read for a peer; `None` if that snapshot is gone.
+    ChunkLoaded { to: NodeId, chunk: Option<Chunk> },
+    /// A piece of a snapshot from a peer was stored, or was not usable.
+    ChunkStored { id: LogId, stored: bool },
+    /// A stored snapshot became a keyspace.
+    Restored { id: LogId, outcome: Result<Box<Keyspace>, String> },
+}
+
+/// Where the driver's inputs come from.
+#[derive(Debug)]
+pub(crate) struct Inboxes<M> {
+    pub(crate) events: mpsc::UnboundedReceiver<Event>,
+    pub(crate) received: mpsc::Receiver<Inbound<M>>,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// When snapshots are taken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SnapshotPolicy {
+    pub(crate) entries: u64,
+    pub(crate) bytes: u64,
+}
+
+/// Carries out what a replica asks for, and applies what it commits.
+///
+/// Everything that waits is taken in before anything is sent out: requests that came together
+/// share one write to the log, one message to each peer and one wake-up of each thread.
+pub(crate) struct Driver<R: Replica> {
+    replica: R,
+    clock: Clock,
+    shared: Arc<Shared>,
+    outbox: Outbox<R::Message>,
+    outputs: Vec<Output<R::Message>>,
+    log: Sender<Write>,
+    snapshots: Sender<Job>,
+    peers: Peers,
+    proposals: Proposals,
+    reads: Reads,
+    leader: Option<NodeId>,
+    /// The last entry in the keyspace.
+    applied: LogId,
+    policy: SnapshotPolicy,
+    since_snapshot: SinceSnapshot,
+    /// The snapshot that the keyspace is being replaced by; nothing is applied meanwhile.
+    installing: Option<LogId>,
+    expire_at: Time,
+}
+
+#[derive(Debug, Default)]
+struct SinceSnapshot {
+    entries: u64,
+    bytes: u64,
+    is_saving: bool,
+}
+
+/// What a driver is made of.
+pub(crate) struct Parts<R> {
+    pub(crate) replica: R,
+    pub(crate) clock: Clock,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) log: Sender<Write>,
+    pub(crate) snapshots: Sender<Job>,
+    pub(crate) peers: Peers,
+    /// The last entry in the keyspace.
+    pub(crate) applied: LogId,
+    pub(crate) policy: SnapshotPolicy,
+    pub(crate) request_timeout: Duration,
+    /// A read that got no answer is asked again after this long.
+    pub(crate) read_retry: Duration,
+}
+
+/// How often what waits is looked through for what has waited too long.
+const EXPIRE_INTERVAL: Duration = Duration::from_millis(100);
+/// The most inputs of a kind that are taken in before anything is sent out.
+const INPUTS_MAX: usize = 4096;
+/// About how many bytes of entries are applied before the driver looks at its inputs again.
+const APPLY_BYTES: usize = 1 << 20;
+/// How many changes are swept at a time while the node waits (about a microsecond each).
+const SWEEP_CHANGES: usize = 2_000;
+
+impl<R: Replica> Driver<R> {
+    pub(crate) fn new(parts: Parts<R>) -> Self {
+        let expire_at = parts.clock.now() + EXPIRE_INTERVAL;
+        Self {
+            replica: parts.replica,
+            clock: parts.clock,
+            shared: parts.shared,
+            outbox: Outbox::default(),
+            outputs: Vec::new(),
+            log: parts.log,
+            snapshots: parts.snapshots,
+            peers: parts.peers,
+            proposals: Proposals::new(parts.request_timeout),
+            reads: Reads::new(parts.request_timeout, parts.read_retry),
+            leader: None,
+            applied: parts.applied,
+            policy: parts.policy,
+            since_snapshot: SinceSnapshot::default(),
+            installing: None,
+            expire_at,
+        }
+    }
+
+    /// Runs until it is told to stop.
+    ///
+    /// # Errors
+    /// The storage failed; the node must not go on.
+    pub(crate) async fn run(mut self, mut inboxes: Inboxes<R::Message>) -> Result<(), String> {
+        let timer = sleep_until(tokio::time::Instant::now());
+        tokio::pin!(timer);
+        loop {
+            // A timer that fires early does no harm; moving it with every heartbeat would cost.
+            let wake_at = self.clock.instant(self.replica.wake_at().min(self.expire_at)).into();
+            if timer.is_elapsed() || wake_at < timer.deadline() {
+                timer.as_mut().reset(wake_at);
+            }
+            tokio::select! {
+                biased;
+                Some(event) = inboxes.events.recv() => self.event(event)?,
+                Some(inbound) = inboxes.received.recv() => self.inbound(inbound),
+                Some(request) = inboxes.requests.recv() => self.request(request),
+                () = &mut timer => {}
+                _ = inboxes.stop.wait_for(|stop| *stop) => return Ok(()),
+            }
+            loop {
+                self.take_in(&mut inboxes)?;
+                self.step()?;
+                if !self.can_apply() {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Takes in everything else that waits.
+    fn take_in(&mut self, inboxes: &mut Inboxes<R::Message>) -> Result<(), String> {
+        for _ in 0..INPUTS_MAX {
+            let Ok(event) = inboxes.events.try_recv() else { break };
+            self.event(event)?;
+        }
+        for _ in 0..INPUTS_MAX {
+            let Ok(inbound) = inboxes.received.try_recv() else { break };
+            self.inbound(inbound);
+        }
+        for _ in 0..INPUTS_MAX {
+            let Ok(request) = inboxes.requests.try_recv() else { break };
+            self.request(request);
+        }
+        Ok(())
+    }
+
+    fn inbound(&mut self, Inbound { from, message }: Inbound<R::Message>) {
+        self.replica.receive(self.clock.now(), from, message);
+    }
+
+    fn request(&mut self, request: Request) {
+        let now = self.clock.now();
+        match request {
+            Request::Propose { id, envelope, respond } => {
+                self.shared.metrics.proposals_pending.increment();
+                self.proposals.park(now, id, envelope, respond);
+            }
+            Request::Read { respond } => self.reads.arrive(now, respond),
+        }
+    }
+
+    fn event(&mut self, event: Event) -> Result<(), String> {
+        let now = self.clock.now();
+        match event {
+            Event::Persisted(op) => {
+                self.outbox.persisted(op);
+                self.replica.persisted(now, op);
+            }
+            Event::LogFailed(why) => return Err(why),
+            Event::SnapshotSaved { id, outcome } => {
+                self.since_snapshot.is_saving = false;
+                match outcome {
+                    Ok(()) => self.replica.snapshotted(now, id),
+                    // The log is whole without it; the next one may fare better.
+                    Err(why) => tracing::warn!("cannot save the snapshot {id}: {why}"),
+                }
+            }
+            Event::ChunkLoaded { to, chunk } => self.replica.chunk_loaded(now, to, chunk),
+            Event::ChunkStored { id, stored } => self.replica.chunk_stored(now, id, stored),
+            Event::Restored { id, outcome } => self.restored(id, *outcome?),
+        }
+        Ok(())
+    }
+
+    /// Lets the replica act on what was taken in, until nothing more follows from it.
+    fn step(&mut self) -> Result<(), String> {
+        let now = self.clock.now();
+        if now >= self.expire_at {
+            self.expire(now);
+        }
+        if now >= self.replica.wake_at() {
+            self.replica.tick(now);
+        }
+        loop {
+            let replica = &mut self.replica;
+            self.proposals.submit_parked(|id, envelope| replica.propose(now, id, envelope));
+            if let Some(id) = self.reads.attempt(now, self.leader.is_some()) {
+                self.replica.read(now, id);
+            }
+            let mut outputs = std::mem::take(&mut self.outputs);
+            self.replica.drain(now, &mut outputs);
+            let is_quiet = outputs.is_empty();
+            for output in outputs.drain(..) {
+                self.carry_out(output)?;
+            }
+            self.outputs = outputs;
+            if is_quiet {
+                break;
+            }
+            self.apply(now);
+        }
+        while let Some((to, message)) = self.outbox.pop() {
+            self.peers.push(to, &message);
+        }
+        self.peers.flush();
+        self.apply(now);
+        self.save_snapshot();
+        self.shared.gauge.show(&self.replica.status(), self.applied.index);
+        Ok(())
+    }
+
+    fn carry_out(&mut self, output: Output<R::Message>) -> Result<(), String> {
+        match output {
+            Output::Persist { op, records } => self
+                .log
+                .send(Write { op, records })
+                .map_err(|_| "the log's thread has ended".to_owned())?,
+            Output::Send(message) => self.outbox.push(message),
+            // What is committed is asked for when it is applied.
+            Output::Commit { .. } => {}
+            Output::Refused { id, reason } => self.proposals.refused(id, reason),
+            Output::ReadReady { id, index } => {
+                self.reads.answered(id, index);
+                self.reads.applied(self.applied.index);
+            }
+            Output::ReadRefused { id, .. } => self.reads.refused(id),
+            Output::LoadChunk { to, snapshot, offset } => {
+                self.snapshot_job(Job::Load { to, id: snapshot, offset })?;
+            }
+            Output::StoreChunk(chunk) => self.snapshot_job(Job::Store(chunk))?,
+            Output::Install { snapshot } => {
+                self.proposals.passed_over();
+                self.installing = Some(snapshot);
+                self.snapshot_job(Job::Restore { id: snapshot })?;
+            }
+            Output::Leader { round, leader } => {
+                if self.leader.is_some() && leader != self.leader {
+                    self.shared.metrics.leader_changes_seen.increment();
+                }
+                self.leader = leader;
+                match leader {
+                    Some(leader) if leader == self.shared.node => {
+                        tracing::info!("leads term {round}");
+                    }
+                    Some(leader) => tracing::info!("follows {leader} in term {round}"),
+                    None => tracing::debug!("knows no leader in term {round}"),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn snapshot_job(&self, job: Job) -> Result<(), String> {
+        self.snapshots.send(job).map_err(|_| "the snapshots' thread has ended".to_owned())
+    }
+
+    fn can_apply(&self) -> bool {
+        self.installing.is_none() && self.replica.status().commit > self.applied.index
+    }
+
+    /// Applies some of what is committed.
+    fn apply(&mut self, now: Time) {
+        if !self.can_apply() {
+            return;
+        }
+        let started = Instant::now();
+        let shared = Arc::clone(&self.shared);
+        let mut keyspace = shared.keyspace_mut();
+        for entry in self.replica.committed(self.applied.index, APPLY_BYTES) {
+            self.applied = entry.id;
+            self.since_snapshot.entries += 1;
+            self.since_snapshot.bytes += entry.payload.size() as u64;
+            match &entry.payload {
+                Payload::Opening => {
+                    keyspace.pass(entry.id.index);
+                    self.proposals.opened(entry.id.ballot);
+                }
+                Payload::Command(bytes) => {
+                    apply_command(&mut keyspace, entry, bytes, &shared, &mut self.proposals, now);
+                }
+            }
+        }
+        drop(keyspace);
+        shared.metrics.apply.observe(started.elapsed());
+        self.reads.applied(self.applied.index);
+    }
+
+    /// Starts to write a snapshot when it is time. The keyspace goes on meanwhile.
+    fn save_snapshot(&mut self) {
+        let since = &mut self.since_snapshot;
+        let is_due = since.entries >= self.policy.entries || since.bytes >= self.policy.bytes;
+        if !is_due || since.is_saving || self.installing.is_some() {
+            return;
+        }
+        *since = SinceSnapshot { is_saving: true, ..SinceSnapshot::default() };
+        let snapshot = self.shared.keyspace().snapshot();
+        // Without its thread no snapshot is taken; the next one that is needed fails the node.
+        let _ = self.snapshots.send(Job::Save { id: self.applied, snapshot });
+    }
+
+    /// A snapshot from the leader takes the keyspace's place.
+    fn restored(&mut self, id: LogId, keyspace: Keyspace) {
+        if self.installing != Some(id) {
+            return;
+        }
+        self.installing = None;
+        self.applied = id;
+        self.since_snapshot.entries = 0;
+        self.since_snapshot.bytes = 0;
+        let replaced = std::mem::replace(&mut *self.shared.keyspace_mut(), keyspace);
+        // If nobody is there to do it elsewhere, it is freed here.
+        let _ = self.snapshots.send(Job::Discard(Box::new(replaced)));
+        self.reads.applied(id.index);
+        tracing::info!("continues from the leader's snapshot {id}");
+    }
+
+    fn expire(&mut self, now: Time) {
+        self.expire_at = now + EXPIRE_INTERVAL;
+        let before = self.proposals.len();
+        let unknown = self.proposals.expire(now);
+        self.reads.expire(now);
+        let metrics = &self.shared.metrics;
+        metrics.proposals_failed.add(unknown);
+        for _ in self.proposals.len()..before {
+            metrics.proposals_pending.decrement();
+        }
+        self.shared.keyspace_mut().sweep(SWEEP_CHANGES);
+    }
+}
+
+/// Applies one command and answers its client, if that client is ours.
+fn apply_command(
+    keyspace: &mut Keyspace,
+    entry: &Entry,
+    bytes: &[u8],
+    shared: &Shared,
+    proposals: &mut Proposals,
+    now: Time,
+) {
+    let LogId { ballot: Ballot { round, .. }, index } = entry.id;
+    let Ok(Envelope { origin, proposal, command }) = Envelope::open(bytes) else {
+        // No node writes such an entry; the same on every node, it changes nothing.
+        keyspace.pass(index);
+        return;
+    };
+    let outcome = keyspace.apply(index, command);
+    if origin != Some(shared.node) {
+        return;
+    }
+    if let Some(age) = proposals.age(now, proposal) {
+        shared.metrics.commit.observe(age);
+        shared.metrics.proposals_pending.decrement();
+        let applied = outcome.map(|reply| Applied { reply, term: round, index });
+        proposals.answer(proposal, applied.map_err(RequestError::Rejected));
+    }
+}

@@ -1,0 +1,284 @@
+use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use althing_consensus::ProposalId;
+use althing_core::{ClusterId, Index, NodeId};
+use althing_keyspace::{Command, Keyspace, Rejection, Reply};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::Metrics;
+use crate::envelope::Envelope;
+
+/// The door to a running node, for whoever serves its clients. Cheap to clone, usable from every
+/// thread.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    requests: mpsc::Sender<Request>,
+}
+
+/// What clients ask of the driver.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Put this into the log and say what came of it.
+    Propose {
+        id: ProposalId,
+        envelope: Arc<[u8]>,
+        respond: oneshot::Sender<Result<Applied, RequestError>>,
+    },
+    /// Say when the keyspace shows everything that was acknowledged before now.
+    Read { respond: oneshot::Sender<Result<(), RequestError>> },
+}
+
+/// A command that was committed and applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// What it did.
+    pub reply: Reply,
+    /// The term or round in which it was proposed.
+    pub term: u64,
+    /// Its place in the log.
+    pub index: Index,
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// The command breaks a rule; nothing changed.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Nobody leads; nothing changed.
+    #[error("etcdserver: no leader")]
+    NoLeader,
+    /// No answer came in time. A command may have been carried out, or may yet be.
+    #[error("etcdserver: request timed out")]
+    TimedOut,
+    /// More requests wait than are allowed to; nothing changed.
+    #[error("etcdserver: too many requests")]
+    Overloaded,
+    /// The keyspace is as large as it may be; nothing changed.
+    #[error("etcdserver: mvcc: database space exceeded")]
+    NoSpace,
+    /// The node stopped. A command may have been carried out.
+    #[error("etcdserver: server stopped")]
+    Stopped,
+}
+
+/// A node at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// Itself.
+    pub node: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Who leads, as far as it knows.
+    pub leader: Option<NodeId>,
+    /// The current term or round.
+    pub term: u64,
+    /// The last place in its log.
+    pub last_index: Index,
+    /// The last entry that it knows to be committed.
+    pub commit: Index,
+    /// The last entry that it applied.
+    pub applied: Index,
+    /// About how much memory the keyspace takes, in bytes.
+    pub database_bytes: u64,
+    /// How much it may take, in bytes.
+    pub quota_bytes: u64,
+    /// Why the node stopped, if its storage failed.
+    pub storage_failed: Option<String>,
+    /// The cluster's members, in the order of their ids.
+    pub members: Vec<MemberStatus>,
+}
+
+/// A member of the cluster, as far as this node knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberStatus {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Where the other members reach it, as URLs.
+    pub peer_urls: Vec<String>,
+    /// Where clients reach it, as URLs; empty until it has started once.
+    pub client_urls: Vec<String>,
+}
+
+/// What the driver and the handles have in common.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) cluster: ClusterId,
+    pub(crate) node: NodeId,
+    pub(crate) name: String,
+    pub(crate) members: Vec<MemberStatus>,
+    pub(crate) quota_bytes: u64,
+    pub(crate) metrics: Metrics,
+    pub(crate) storage_failed: OnceLock<String>,
+    pub(crate) gauge: Gauge,
+    /// Starts anywhere, so that a proposal of this run is never taken for one of an earlier run that
+    /// is still in the log.
+    next_proposal: AtomicU64,
+    keyspace: RwLock<Keyspace>,
+}
+
+/// The driver's state, as it last showed it.
+#[derive(Debug, Default)]
+pub(crate) struct Gauge {
+    leader: AtomicU64,
+    term: AtomicU64,
+    last_index: AtomicU64,
+    commit: AtomicU64,
+    applied: AtomicU64,
+}
+
+impl Gauge {
+    pub(crate) fn show(&self, status: &althing_consensus::Status, applied: Index) {
+        // Each number stands for itself; nobody concludes from one to the other.
+        self.leader.store(status.leader.map_or(0, NodeId::number), Ordering::Relaxed);
+        self.term.store(status.promise.round, Ordering::Relaxed);
+        self.last_index.store(status.last.index.0, Ordering::Relaxed);
+        self.commit.store(status.commit.0, Ordering::Relaxed);
+        self.applied.store(applied.0, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(
+        cluster: ClusterId,
+        node: NodeId,
+        name: String,
+        members: Vec<MemberStatus>,
+        quota_bytes: u64,
+        first_proposal: u64,
+        keyspace: Keyspace,
+    ) -> Self {
+        Self {
+            cluster,
+            node,
+            name,
+            members,
+            quota_bytes,
+            metrics: Metrics::default(),
+            storage_failed: OnceLock::new(),
+            gauge: Gauge::default(),
+            next_proposal: AtomicU64::new(first_proposal),
+            keyspace: RwLock::new(keyspace),
+        }
+    }
+
+    /// A panic while the keyspace was being changed has ended the driver, and with it every answer
+    /// that could depend on a half-made change; reading on is harmless.
+    pub(crate) fn keyspace(&self) -> RwLockReadGuard<'_, Keyspace> {
+        self.keyspace.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn keyspace_mut(&self) -> RwLockWriteGuard<'_, Keyspace> {
+        self.keyspace.write().expect("only the driver writes, and a panic ends it")
+    }
+
+    fn members(&self) -> Vec<MemberStatus> {
+        let keyspace = self.keyspace();
+        let known = keyspace.members();
+        let mut members: Vec<MemberStatus> = self
+            .members
+            .iter()
+            .map(|member| match known.get(&member.id) {
+                Some(published) => MemberStatus {
+                    client_urls: published.client_urls.clone(),
+                    peer_urls: published.peer_urls.clone(),
+                    ..member.clone()
+                },
+                None => member.clone(),
+            })
+            .collect();
+        members.sort_by_key(|member| member.id);
+        members
+    }
+}
+
+impl Handle {
+    pub(crate) const fn new(shared: Arc<Shared>, requests: mpsc::Sender<Request>) -> Self {
+        Self { shared, requests }
+    }
+
+    /// Puts a command into the replicated log, waits until it is committed and applied here, and
+    /// returns what it did. While there is no leader, it waits for one.
+    ///
+    /// # Errors
+    /// See [`RequestError`]; only `TimedOut` and `Stopped` leave the outcome open.
+    pub async fn propose(&self, command: &Command) -> Result<Applied, RequestError> {
+        if self.shared.keyspace().would_exceed(command, self.shared.quota_bytes) {
+            return Err(RequestError::NoSpace);
+        }
+        let id = ProposalId(self.shared.next_proposal.fetch_add(1, Ordering::Relaxed));
+        let envelope = Envelope::seal(self.shared.node, id, command);
+        let (respond, outcome) = oneshot::channel();
+        self.ask(Request::Propose { id, envelope, respond })?;
+        outcome.await.unwrap_or(Err(RequestError::Stopped))
+    }
+
+    /// Returns once the keyspace here is at least as new as every write that was acknowledged,
+    /// anywhere, before the call.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub async fn linearizable(&self) -> Result<(), RequestError> {
+        let (respond, outcome) = oneshot::channel();
+        self.ask(Request::Read { respond })?;
+        outcome.await.unwrap_or(Err(RequestError::Stopped))
+    }
+
+    fn ask(&self, request: Request) -> Result<(), RequestError> {
+        self.requests.try_send(request).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => RequestError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => RequestError::Stopped,
+        })
+    }
+
+    /// The keyspace as it is here and now. Hold it briefly: commands wait meanwhile.
+    pub fn keyspace(&self) -> impl Deref<Target = Keyspace> + '_ {
+        self.shared.keyspace()
+    }
+
+    /// The node at this moment.
+    pub fn status(&self) -> Status {
+        let gauge = &self.shared.gauge;
+        Status {
+            cluster: self.shared.cluster,
+            node: self.shared.node,
+            name: self.shared.name.clone(),
+            leader: NodeId::new(gauge.leader.load(Ordering::Relaxed)),
+            term: gauge.term.load(Ordering::Relaxed),
+            last_index: Index(gauge.last_index.load(Ordering::Relaxed)),
+            commit: Index(gauge.commit.load(Ordering::Relaxed)),
+            applied: Index(gauge.applied.load(Ordering::Relaxed)),
+            database_bytes: self.shared.keyspace().size_bytes(),
+            quota_bytes: self.shared.quota_bytes,
+            storage_failed: self.shared.storage_failed.get().cloned(),
+            members: self.shared.members(),
+        }
+    }
+
+    /// The current term or round, without the rest of [`Self::status`].
+    pub fn term(&self) -> u64 {
+        self.shared.gauge.term.load(Ordering::Relaxed)
+    }
+
+    /// This node's cluster.
+    pub fn cluster(&self) -> ClusterId {
+        self.shared.cluster
+    }
+
+    /// This node.
+    pub fn node(&self) -> NodeId {
+        self.shared.node
+    }
+
+    /// What the node counts about itself.
+    pub fn metrics(&self) -> &Metrics {
+        &self.shared.metrics
+    }
+}

@@ -1,0 +1,121 @@
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::thread;
+use std::time::Instant;
+
+use althing_core::{LogId, Op, Record};
+use althing_storage::{FRAME_SIZE_MAX, RealDisk, Spare, Wal, WalError};
+use tokio::sync::mpsc;
+
+use crate::driver::Event;
+use crate::handle::Shared;
+
+/// A write that consensus asked for.
+#[derive(Debug)]
+pub(crate) struct Write {
+    pub(crate) op: Op,
+    pub(crate) records: Vec<Record>,
+}
+
+/// Starts the thread that writes the log. It ends when the sender is dropped, or with an
+/// [`Event::LogFailed`].
+pub(crate) fn start(
+    wal: Wal<RealDisk>,
+    shared: Arc<Shared>,
+    events: mpsc::UnboundedSender<Event>,
+) -> std::io::Result<(Sender<Write>, thread::JoinHandle<()>)> {
+    let (writes, incoming) = channel();
+    let thread = thread::Builder::new().name("althing-log".to_owned()).spawn(move || {
+        let mut log = Log { wal, shared, spares: channel(), is_making_spare: false };
+        if let Err(error) = log.run(&incoming, &events) {
+            // Without a driver nobody is left to care.
+            let _ = events.send(Event::LogFailed(error.to_string()));
+        }
+    })?;
+    Ok((writes, thread))
+}
+
+struct Log {
+    wal: Wal<RealDisk>,
+    shared: Arc<Shared>,
+    spares: (Sender<Option<Spare>>, Receiver<Option<Spare>>),
+    is_making_spare: bool,
+}
+
+impl Log {
+    /// Group commit without a timer: while one commit is under way the next writes gather, and the
+    /// next commit takes them all.
+    fn run(
+        &mut self,
+        incoming: &Receiver<Write>,
+        events: &mpsc::UnboundedSender<Event>,
+    ) -> Result<(), WalError> {
+        while let Ok(Write { mut op, mut records }) = incoming.recv() {
+            let mut bytes = weight(&records);
+            while bytes < FRAME_SIZE_MAX / 2 {
+                match incoming.try_recv() {
+                    Ok(next) => {
+                        bytes += weight(&next.records);
+                        op = next.op;
+                        records.extend(next.records);
+                    }
+                    Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+                }
+            }
+            let started = Instant::now();
+            self.wal.commit(&records)?;
+            self.shared.metrics.wal_fsync.observe(started.elapsed());
+            if events.send(Event::Persisted(op)).is_err() {
+                return Ok(());
+            }
+            self.tidy(&records)?;
+        }
+        Ok(())
+    }
+
+    /// What can wait until the commit was reported.
+    fn tidy(&mut self, records: &[Record]) -> Result<(), WalError> {
+        let begins = records.iter().filter_map(|record| match record {
+            Record::Begin(id) => Some(*id),
+            Record::Promise(_) | Record::Append(_) => None,
+        });
+        if let Some(begin) = begins.max_by_key(|id: &LogId| id.index) {
+            self.wal.purge_before(begin)?;
+        }
+        if let Ok(spare) = self.spares.1.try_recv() {
+            self.is_making_spare = false;
+            if let Some(spare) = spare {
+                self.wal.offer_spare(spare)?;
+            }
+        }
+        if self.wal.wants_spare() && !self.is_making_spare {
+            self.make_spare();
+        }
+        Ok(())
+    }
+
+    /// Has the next segment's file made elsewhere. Where that fails, the log makes it itself when it
+    /// comes to it, and fails then.
+    fn make_spare(&mut self) {
+        let maker = self.wal.spare_maker();
+        let made = self.spares.0.clone();
+        let spawned = thread::Builder::new().name("althing-spare".to_owned()).spawn(move || {
+            // A log that is gone needs no spare.
+            let _ = made.send(maker.make().ok());
+        });
+        self.is_making_spare = spawned.is_ok();
+    }
+}
+
+/// About how many bytes the records take.
+fn weight(records: &[Record]) -> usize {
+    records
+        .iter()
+        .map(|record| match record {
+            Record::Append(entries) => {
+                entries.iter().map(|entry| 32 + entry.payload.size()).sum::<usize>()
+            }
+            Record::Promise(_) | Record::Begin(_) => 32,
+        })
+        .sum()
+}

@@ -1,0 +1,359 @@
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread;
+
+use althing_consensus::raft::{Message, Raft};
+use althing_consensus::{Message as _, Restart};
+use althing_core::{LogId, Majority, NodeId};
+use althing_keyspace::{Command, Keyspace, Member};
+use althing_storage::{Identity, OpenError, Opened, Options, RealDisk, Store};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::client::{self, Services};
+use crate::clock::Clock;
+use crate::driver::{Driver, Event, Inboxes, Parts, SnapshotPolicy};
+use crate::handle::{Handle, Request, Shared};
+use crate::peers::{Inbound, Membership, Peers};
+use crate::settings::{Settings, SettingsError};
+use crate::{log_thread, snapshots};
+
+/// The sockets of a node, bound already, so that whoever binds them can say what is wrong with an
+/// address.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For clients.
+    pub client: TcpListener,
+    /// For the other members.
+    pub peer: TcpListener,
+}
+
+/// A running node. Dropping it stops it.
+#[derive(Debug)]
+pub struct Node {
+    handle: Handle,
+    client_address: SocketAddr,
+    stop: watch::Sender<bool>,
+    ended: oneshot::Receiver<Result<(), NodeError>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// Why a node did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The settings contradict themselves.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    /// The data folder cannot be used.
+    #[error("{0}")]
+    Open(OpenError),
+    /// The newest snapshot cannot be used.
+    #[error("{0}")]
+    Snapshot(String),
+    /// The operating system refused a thread or a socket.
+    #[error("cannot start: {0}")]
+    Start(#[from] std::io::Error),
+    /// The log could not be written. What was acknowledged is safe; the node must be started again
+    /// once the disk is well.
+    #[error("the storage failed: {0}")]
+    StorageFailed(String),
+    /// A thread of the node panicked: a bug.
+    #[error("the node's thread panicked; this is a bug")]
+    Panicked,
+}
+
+/// The capacity of the channel from clients to the driver; one more is told to come back.
+const REQUESTS_MAX: usize = 16_384;
+/// The capacity of the channel from peers to the driver; then their sockets wait.
+const RECEIVED_MAX: usize = 1024;
+
+impl Node {
+    /// Starts a node: opens its data, recovers, joins its peers and serves clients.
+    ///
+    /// # Errors
+    /// The settings, the data folder or the operating system refuse.
+    pub fn start(settings: Settings, listeners: Listeners) -> Result<Self, NodeError> {
+        settings.check()?;
+        let client_address = listeners.client.local_addr()?;
+        listeners.client.set_nonblocking(true)?;
+        listeners.peer.set_nonblocking(true)?;
+        let memory = Memory::recover(&settings)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+
+        let shared = Arc::new(Shared::new(
+            settings.cluster_id(),
+            settings.node_id(&settings.name),
+            settings.name.clone(),
+            settings.member_statuses(),
+            settings.quota_bytes,
+            random(),
+            memory.keyspace,
+        ));
+        let (requests, requested) = mpsc::channel(REQUESTS_MAX);
+        let handle = Handle::new(Arc::clone(&shared), requests);
+        let (stop, stopped) = watch::channel(false);
+        let (end, ended) = oneshot::channel();
+        let run = Run {
+            settings,
+            listeners,
+            shared,
+            handle: handle.clone(),
+            opened: memory.opened,
+            restart: memory.restart,
+            requested,
+            stopped,
+        };
+        let name = format!("althing-{}", run.settings.name);
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            let outcome = runtime.block_on(run.run());
+            // Nobody may be waiting for it.
+            let _ = end.send(outcome);
+        })?;
+        Ok(Self { handle, client_address, stop, ended, thread: Some(thread) })
+    }
+
+    /// The door for clients within the process.
+    pub const fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Where it serves clients.
+    pub const fn client_address(&self) -> SocketAddr {
+        self.client_address
+    }
+
+    /// Waits until the node ends by itself.
+    ///
+    /// # Errors
+    /// Why it did.
+    pub async fn ended(&mut self) -> Result<(), NodeError> {
+        (&mut self.ended).await.unwrap_or(Err(NodeError::Panicked))
+    }
+
+    /// Stops the node: clients' requests in flight may end, the log is closed.
+    pub fn stop(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        if let Some(thread) = self.thread.take() {
+            // A panic in there has been told already, by `ended` and on stderr.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What the data folder gives back.
+struct Memory {
+    opened: Opened<RealDisk>,
+    restart: Restart,
+    keyspace: Keyspace,
+}
+
+impl Memory {
+    fn recover(settings: &Settings) -> Result<Self, NodeError> {
+        let disk = RealDisk::open(&settings.data).map_err(NodeError::Open)?;
+        let identity = Identity {
+            cluster: settings.cluster_id(),
+            node: settings.node_id(&settings.name),
+            protocol: Message::PROTOCOL.split('/').next().unwrap_or_default().to_owned(),
+        };
+        let mut opened =
+            Store::open(disk, identity, Options::default(), random()).map_err(NodeError::Open)?;
+        if let Some(torn) = &opened.recovered.torn {
+            tracing::warn!(
+                "cut a torn write, never acknowledged, at {}:{}",
+                torn.file,
+                torn.offset
+            );
+        }
+        let (begin, keyspace) = match opened.snapshot {
+            Some(id) => {
+                let keyspace =
+                    snapshots::restore(&opened.snapshots, id).map_err(NodeError::Snapshot)?;
+                (id, keyspace)
+            }
+            None => (LogId::ZERO, Keyspace::new()),
+        };
+        let mut entries = std::mem::take(&mut opened.recovered.entries);
+        entries.retain(|entry| entry.id.index > begin.index);
+        let restart = Restart { promise: opened.recovered.promise, begin, entries };
+        Ok(Self { opened, restart, keyspace })
+    }
+}
+
+/// Everything that the node's thread takes with it.
+struct Run {
+    settings: Settings,
+    listeners: Listeners,
+    shared: Arc<Shared>,
+    handle: Handle,
+    opened: Opened<RealDisk>,
+    restart: Restart,
+    requested: mpsc::Receiver<Request>,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Run {
+    async fn run(self) -> Result<(), NodeError> {
+        let Self { settings, listeners, shared, handle, opened, restart, requested, stopped } =
+            self;
+        let clock = Clock::start();
+        let (report, events) = mpsc::unbounded_channel::<Event>();
+        let (deliver, received) = mpsc::channel::<Inbound<Message>>(RECEIVED_MAX);
+        let (log, log_thread) = log_thread::start(opened.wal, Arc::clone(&shared), report.clone())?;
+        let (jobs, snapshot_thread) = snapshots::start(opened.snapshots, opened.snapshot, report)?;
+
+        let membership = Membership { cluster: shared.cluster, node: shared.node };
+        let peer_listener = tokio::net::TcpListener::from_std(listeners.peer)?;
+        let peers = Peers::start(membership, peer_addresses(&settings), peer_listener, deliver);
+
+        let applied = restart.begin;
+        let group = settings.members.iter().map(|member| settings.node_id(&member.name));
+        let replica = Raft::new(
+            shared.node,
+            Majority::new(group),
+            settings.raft_options(),
+            restart,
+            random(),
+            clock.now(),
+        );
+        let driver = Driver::new(Parts {
+            replica,
+            clock,
+            shared: Arc::clone(&shared),
+            log,
+            snapshots: jobs,
+            peers,
+            applied,
+            policy: SnapshotPolicy {
+                entries: settings.snapshot_entries,
+                bytes: settings.snapshot_bytes,
+            },
+            request_timeout: settings.request_timeout,
+            read_retry: settings.heartbeat_interval * 3,
+        });
+        let serving = serve_clients(&settings, listeners.client, handle.clone(), stopped.clone())?;
+        let publishing = tokio::spawn(publish(settings, handle));
+        let inboxes = Inboxes { events, received, requests: requested, stop: stopped };
+        let outcome = driver.run(inboxes).await;
+        publishing.abort();
+        if let Err(why) = &outcome {
+            // The first failure is the one to tell.
+            let _ = shared.storage_failed.set(why.clone());
+            tracing::error!("the storage failed: {why}");
+        } else {
+            serving.ended().await;
+        }
+        // The driver is gone, and with it the senders: both threads finish their work and end.
+        for thread in [log_thread, snapshot_thread] {
+            thread.join().map_err(|_| NodeError::Panicked)?;
+        }
+        outcome.map_err(NodeError::StorageFailed)
+    }
+}
+
+fn peer_addresses(settings: &Settings) -> BTreeMap<NodeId, String> {
+    settings
+        .members
+        .iter()
+        .filter(|member| member.name != settings.name)
+        .map(|member| (settings.node_id(&member.name), member.peer.clone()))
+        .collect()
+}
+
+/// Where clients are served.
+enum Serving {
+    /// On the consensus thread.
+    Here(tokio::task::JoinHandle<()>),
+    /// On threads of its own.
+    Elsewhere(Option<tokio::runtime::Runtime>, tokio::task::JoinHandle<()>),
+}
+
+fn serve_clients(
+    settings: &Settings,
+    listener: TcpListener,
+    handle: Handle,
+    mut stopped: watch::Receiver<bool>,
+) -> std::io::Result<Serving> {
+    let limits = settings.limits.clone();
+    let serve = async move {
+        let listener = match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => listener,
+            Err(error) => {
+                tracing::error!("cannot serve clients: {error}");
+                return;
+            }
+        };
+        let shutdown = async move {
+            // If the sender is gone, so is the node.
+            let _ = stopped.wait_for(|stop| *stop).await;
+        };
+        client::serve(listener, Services::new(handle), limits, shutdown).await;
+    };
+    if settings.client_threads == 0 {
+        return Ok(Serving::Here(tokio::spawn(serve)));
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.client_threads)
+        .thread_name(format!("althing-{}-client", settings.name))
+        .enable_all()
+        .build()?;
+    let task = runtime.spawn(serve);
+    Ok(Serving::Elsewhere(Some(runtime), task))
+}
+
+impl Serving {
+    /// Waits until the last client is gone.
+    async fn ended(mut self) {
+        match &mut self {
+            Self::Here(task) | Self::Elsewhere(_, task) => {
+                // A panic in there has been told on stderr.
+                let _ = task.await;
+            }
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if let Self::Elsewhere(runtime, _) = self
+            && let Some(runtime) = runtime.take()
+        {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Tells the cluster where this member's clients find it, unless the cluster knows.
+async fn publish(settings: Settings, handle: Handle) {
+    let id = handle.node();
+    let peer = settings.members.iter().find(|member| member.name == settings.name);
+    let member = Member {
+        id,
+        name: settings.name.clone(),
+        peer_urls: peer.map(|member| format!("http://{}", member.peer)).into_iter().collect(),
+        client_urls: settings.advertise_client.clone(),
+    };
+    loop {
+        // What the log holds about us is known once we have read it.
+        if handle.linearizable().await.is_ok() {
+            if handle.keyspace().members().get(&id) == Some(&member) {
+                return;
+            }
+            if handle.propose(&Command::PublishMember(member.clone())).await.is_ok() {
+                return;
+            }
+        }
+        tokio::time::sleep(settings.heartbeat_interval).await;
+    }
+}
+
+/// Random enough for election timeouts, salts and ids.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}

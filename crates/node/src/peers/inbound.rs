@@ -1,0 +1,116 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use althing_consensus::Message;
+use althing_core::NodeId;
+use althing_core::codec::Reader;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use super::Membership;
+use super::frame::{Frame, FrameError, FrameReader};
+use super::handshake::{Answer, Hello};
+use super::outbound::prepare;
+
+/// How long a stranger may take to greet.
+const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections that are served at a time, greeted or not.
+const CONNECTIONS_MAX: usize = 64;
+
+/// A message that came from a peer.
+#[derive(Debug)]
+pub(crate) struct Inbound<M> {
+    pub(crate) from: NodeId,
+    pub(crate) message: M,
+}
+
+/// Accepts peers and hands on what they say, until dropped.
+pub(super) async fn accept<M: Message>(
+    membership: Membership,
+    known: Arc<BTreeSet<NodeId>>,
+    listener: TcpListener,
+    received: mpsc::Sender<Inbound<M>>,
+) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut connections = JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let (stream, address) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!("cannot accept a peer: {error}");
+                sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            tracing::warn!("{address} is refused: {CONNECTIONS_MAX} peer connections are open");
+            continue;
+        };
+        let known = Arc::clone(&known);
+        let received = received.clone();
+        connections.spawn(async move {
+            if let Err(error) = listen(membership, &known, stream, &received).await {
+                tracing::debug!("connection from {address}: {error}");
+            }
+            drop(place);
+        });
+    }
+}
+
+async fn listen<M: Message>(
+    membership: Membership,
+    known: &BTreeSet<NodeId>,
+    mut stream: TcpStream,
+    received: &mpsc::Sender<Inbound<M>>,
+) -> Result<(), FrameError> {
+    prepare(&stream)?;
+    let (reader, mut writer) = stream.split();
+    let mut reader = FrameReader::new(reader);
+    let greeting = timeout(GREETING_TIMEOUT, reader.next()).await;
+    let Ok(greeting) = greeting else {
+        return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
+    };
+    let hello = Hello::decode(greeting?)?;
+    let answer = consider(membership, known, &hello, M::PROTOCOL);
+    let mut reply = Vec::new();
+    Frame::write(&mut reply, |payload| answer.encode(payload));
+    writer.write_all(&reply).await?;
+    if answer != Answer::Welcome {
+        tracing::warn!("refused {} of cluster {}: {answer:?}", hello.from, hello.cluster);
+        return Ok(());
+    }
+    let from = hello.from;
+    loop {
+        let payload = reader.next().await?;
+        let mut rest = Reader::new(payload);
+        let message = M::decode(&mut rest)?;
+        rest.finish()?;
+        if received.send(Inbound { from, message }).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+fn consider(
+    membership: Membership,
+    known: &BTreeSet<NodeId>,
+    hello: &Hello,
+    protocol: &str,
+) -> Answer {
+    if hello.cluster != membership.cluster {
+        Answer::OtherCluster(membership.cluster)
+    } else if hello.to != membership.node {
+        Answer::OtherNode(membership.node)
+    } else if !known.contains(&hello.from) {
+        Answer::NotAMember
+    } else if hello.protocol != protocol {
+        Answer::OtherProtocol
+    } else {
+        Answer::Welcome
+    }
+}

@@ -1,0 +1,211 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use althing_consensus::raft;
+use althing_core::{ClusterId, NodeId};
+
+use crate::client::Limits;
+use crate::handle::MemberStatus;
+
+/// Everything a node is told when it starts.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its name, one of `members`.
+    pub name: String,
+    /// The folder that holds its log and snapshots. Created if it is not there.
+    pub data: PathBuf,
+    /// The URLs at which clients reach it, told to whoever asks for the members.
+    pub advertise_client: Vec<String>,
+    /// All members of the cluster, this one included.
+    pub members: Vec<MemberAddress>,
+    /// Tells clusters apart whose members have the same names.
+    pub cluster_token: String,
+    /// How long a follower waits for its leader, up to twice as long. Default 1 s.
+    pub election_timeout: Duration,
+    /// How often a leader speaks at least. Default 100 ms; at most a fifth of the election timeout.
+    pub heartbeat_interval: Duration,
+    /// How large the keyspace may be, in bytes of memory. Default 2 GiB.
+    pub quota_bytes: u64,
+    /// A snapshot is taken after this many entries. Default 100,000.
+    pub snapshot_entries: u64,
+    /// A snapshot is taken after this many bytes of entries. Default 64 MiB.
+    pub snapshot_bytes: u64,
+    /// How long a request waits for its outcome. Default 5 s.
+    pub request_timeout: Duration,
+    /// Threads for clients' sockets. With zero they share the consensus thread, which costs the
+    /// least; one or more keep heavy reads away from it. Default 0.
+    pub client_threads: usize,
+    /// What clients may take at most.
+    pub limits: Limits,
+}
+
+/// A member's name, and where its peers reach it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberAddress {
+    /// Its name, unique in the cluster.
+    pub name: String,
+    /// `host:port` of its peer socket.
+    pub peer: String,
+}
+
+/// Why settings cannot be used. The node did not start and touched nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// This node is not among the members.
+    #[error("the initial cluster has no member named {name:?}; its members are {members}")]
+    NotAMember {
+        /// The name.
+        name: String,
+        /// The members' names.
+        members: String,
+    },
+    /// A name stands for two members.
+    #[error("the initial cluster names {name:?} twice")]
+    NamedTwice {
+        /// The name.
+        name: String,
+    },
+    /// Leaders would be deposed between two heartbeats.
+    #[error(
+        "the election timeout of {election:?} is less than five heartbeat intervals of {heartbeat:?}"
+    )]
+    ElectionTooShort {
+        /// The election timeout.
+        election: Duration,
+        /// The heartbeat interval.
+        heartbeat: Duration,
+    },
+}
+
+impl Settings {
+    /// The settings of a member, all else as by default.
+    pub fn new(
+        name: impl Into<String>,
+        data: impl Into<PathBuf>,
+        members: Vec<MemberAddress>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            data: data.into(),
+            advertise_client: Vec::new(),
+            members,
+            cluster_token: "althing".to_owned(),
+            election_timeout: Duration::from_secs(1),
+            heartbeat_interval: Duration::from_millis(100),
+            quota_bytes: 2 << 30,
+            snapshot_entries: 100_000,
+            snapshot_bytes: 64 << 20,
+            request_timeout: Duration::from_secs(5),
+            client_threads: 0,
+            limits: Limits::default(),
+        }
+    }
+
+    /// Checks what can be checked without touching anything.
+    ///
+    /// # Errors
+    /// See [`SettingsError`].
+    pub fn check(&self) -> Result<(), SettingsError> {
+        let mut names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(SettingsError::NamedTwice { name: pair[0].to_owned() });
+        }
+        if !names.contains(&self.name.as_str()) {
+            let members = names.join(", ");
+            return Err(SettingsError::NotAMember { name: self.name.clone(), members });
+        }
+        let (election, heartbeat) = (self.election_timeout, self.heartbeat_interval);
+        if election < heartbeat * 5 {
+            return Err(SettingsError::ElectionTooShort { election, heartbeat });
+        }
+        Ok(())
+    }
+
+    /// The cluster's id. It follows from the token and the members' names, so that addresses may
+    /// change and all members agree without talking.
+    pub fn cluster_id(&self) -> ClusterId {
+        let mut names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
+        names.sort_unstable();
+        names.insert(0, &self.cluster_token);
+        ClusterId(fingerprint(&names))
+    }
+
+    /// The id of the member of this name.
+    pub fn node_id(&self, name: &str) -> NodeId {
+        let number = fingerprint(&[&self.cluster_token, name]);
+        NodeId::new(number).unwrap_or(const { NodeId::new(u64::MAX).expect("not zero") })
+    }
+
+    pub(crate) fn member_statuses(&self) -> Vec<MemberStatus> {
+        let mut members: Vec<MemberStatus> = self
+            .members
+            .iter()
+            .map(|member| MemberStatus {
+                id: self.node_id(&member.name),
+                name: member.name.clone(),
+                peer_urls: vec![format!("http://{}", member.peer)],
+                client_urls: Vec::new(),
+            })
+            .collect();
+        members.sort_by_key(|member| member.id);
+        members
+    }
+
+    pub(crate) fn raft_options(&self) -> raft::Options {
+        raft::Options {
+            election_timeout: self.election_timeout,
+            heartbeat_interval: self.heartbeat_interval,
+            ..raft::Options::default()
+        }
+    }
+}
+
+/// FNV-1a with 64 bits over the parts and their lengths (Fowler, Noll, Vo).
+fn fingerprint(parts: &[&str]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for part in parts {
+        let length = (part.len() as u64).to_le_bytes();
+        for byte in length.iter().chain(part.as_bytes()) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+    hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(names: &[&str]) -> Settings {
+        let members = names
+            .iter()
+            .map(|name| MemberAddress { name: (*name).to_owned(), peer: "localhost:1".to_owned() })
+            .collect();
+        Settings::new("a", "nowhere", members)
+    }
+
+    #[test]
+    fn the_cluster_id_depends_on_names_and_token_and_nothing_else() {
+        let id = settings(&["a", "b", "c"]).cluster_id();
+        assert_eq!(settings(&["c", "a", "b"]).cluster_id(), id, "order does not matter");
+        assert_ne!(settings(&["a", "b"]).cluster_id(), id);
+        assert_ne!(settings(&["a", "bc"]).cluster_id(), settings(&["ab", "c"]).cluster_id());
+        let mut other = settings(&["a", "b", "c"]);
+        other.cluster_token = "other".to_owned();
+        assert_ne!(other.cluster_id(), id);
+        assert_ne!(other.node_id("a"), settings(&["a"]).node_id("a"));
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused() {
+        let named_twice = settings(&["a", "b", "a"]).check();
+        assert_eq!(named_twice, Err(SettingsError::NamedTwice { name: "a".to_owned() }));
+        let stranger = settings(&["b", "c"]).check();
+        assert!(matches!(stranger, Err(SettingsError::NotAMember { .. })));
+        let mut hasty = settings(&["a"]);
+        hasty.election_timeout = hasty.heartbeat_interval * 4;
+        assert!(matches!(hasty.check(), Err(SettingsError::ElectionTooShort { .. })));
+        assert_eq!(settings(&["a", "b", "c"]).check(), Ok(()));
+    }
+}
