@@ -1,29 +1,102 @@
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-/// A key: any bytes, ordered as bytes. Shared, so that a clone costs a counter.
-#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key(Arc<[u8]>);
+/// A key: any bytes, ordered as bytes.
+///
+/// A short one, up to [`Key::INLINE_SIZE_MAX`], is kept in place: a search compares keys at every
+/// step, and following a pointer at every step is what a large tree would otherwise spend most of
+/// its time on. A longer one is shared, so that a clone costs a counter.
+#[derive(Clone)]
+pub struct Key(Bytes);
+
+#[derive(Clone)]
+enum Bytes {
+    /// Bytes from `length` on are zero.
+    Inline {
+        length: u8,
+        bytes: [u8; Key::INLINE_SIZE_MAX],
+    },
+    Shared(Arc<[u8]>),
+}
 
 /// A value: any bytes. Shared, so that a reply does not copy what the store holds.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Value(Arc<[u8]>);
 
 impl Key {
+    /// The longest key that is kept in place, in bytes.
+    pub const INLINE_SIZE_MAX: usize = 30;
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        match &self.0 {
+            Bytes::Inline { length, bytes } => &bytes[..usize::from(*length)],
+            Bytes::Shared(bytes) => bytes,
+        }
     }
 
     /// How many bytes it has.
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.as_bytes().len()
     }
 
     /// Whether it has none, which no stored key is.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.as_bytes().is_empty()
+    }
+
+    /// How many bytes it keeps elsewhere.
+    pub(crate) fn shared_size(&self) -> usize {
+        match &self.0 {
+            Bytes::Inline { .. } => 0,
+            Bytes::Shared(bytes) => bytes.len(),
+        }
+    }
+}
+
+impl From<&[u8]> for Key {
+    fn from(source: &[u8]) -> Self {
+        if source.len() > Self::INLINE_SIZE_MAX {
+            return Self(Bytes::Shared(source.into()));
+        }
+        let mut bytes = [0; Self::INLINE_SIZE_MAX];
+        bytes[..source.len()].copy_from_slice(source);
+        Self(Bytes::Inline { length: source.len() as u8, bytes })
+    }
+}
+
+impl Default for Key {
+    fn default() -> Self {
+        Self::from([].as_slice())
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Key {}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
     }
 }
 
@@ -41,6 +114,12 @@ impl Value {
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl From<&[u8]> for Value {
+    fn from(bytes: &[u8]) -> Self {
+        Self(bytes.into())
     }
 }
 
@@ -64,14 +143,8 @@ pub fn prefix_end(prefix: &[u8]) -> Key {
     }
 }
 
-macro_rules! from_bytes {
+macro_rules! conveniences {
     ($name:ident) => {
-        impl From<&[u8]> for $name {
-            fn from(bytes: &[u8]) -> Self {
-                Self(bytes.into())
-            }
-        }
-
         impl From<Vec<u8>> for $name {
             fn from(bytes: Vec<u8>) -> Self {
                 Self::from(bytes.as_slice())
@@ -98,5 +171,5 @@ macro_rules! from_bytes {
     };
 }
 
-from_bytes!(Key);
-from_bytes!(Value);
+conveniences!(Key);
+conveniences!(Value);

@@ -267,7 +267,11 @@ impl Keyspace {
 }
 
 pub(crate) fn key_size(key: &Key) -> u64 {
-    KEY_SIZE + SHARED_SIZE + key.len() as u64
+    let shared = match key.shared_size() {
+        0 => 0,
+        size => SHARED_SIZE + size as u64,
+    };
+    KEY_SIZE + shared
 }
 
 pub(crate) fn version_size(version: &Version) -> u64 {
