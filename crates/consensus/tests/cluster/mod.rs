@@ -1,0 +1,367 @@
+//! A cluster that a script drives by hand: nothing happens but what the script says.
+//!
+//! Clocks, disks and the network are explicit. Each node has its own clock, which stands still
+//! until it is told to move; messages lie in the network until they are delivered, lost or sent
+//! twice; a write is durable at once, or only when the script says so.
+//!
+//! What is shown:
+//! - `n1@3 follower of n2`: what a node has become, in term 3;
+//! - `n1@3 → n2 Vote last=4@2/n1`: a message set out, in term 3; entry 4 is of leader n1's term 2;
+//! - `n1 holds → n2 ... after op5`: a message waits until write 5 is durable;
+//! - `n1 write op5 promise 3/n1; append 5@3/n1 x=1`: a write was issued, `n1 durable op5`: it is
+//!   safe (said only where the script decides about it);
+//! - `n1 commit 5: 5@3/n1 x=1`: entries were committed and applied;
+//! - `n1 read 7 gives [x=1]`: a read was answered.
+//!
+//! After every command it is checked that no term has two leaders, and that no two nodes commit
+//! different entries at one index.
+
+mod command;
+mod disk;
+mod member;
+mod network;
+mod state;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error;
+use std::fmt::Write as _;
+
+use althing_consensus::Role;
+use althing_consensus::raft::{Bug, Options};
+use althing_core::{Entry, Index, LogId, Majority, NodeId, Payload, Time};
+
+use command::{Command, Mode, Node, Order, Round, Span};
+use disk::Disk;
+use member::{Happened, Member, show_entries, show_role};
+use network::{Flight, Network, Selection};
+
+/// How many messages `stabilize` delivers before it gives up.
+const DELIVERIES_MAX: usize = 10_000;
+
+/// The cluster that a script talks to.
+#[derive(Default)]
+pub(crate) struct Cluster {
+    members: BTreeMap<NodeId, Member>,
+    network: Network,
+    group: Majority,
+    options: Options,
+    bug: Option<Bug>,
+    /// Who led each term.
+    leaders: BTreeMap<u64, NodeId>,
+    /// What was committed, by anyone.
+    chosen: BTreeMap<Index, Entry>,
+}
+
+impl Cluster {
+    /// A cluster whose machines are wrong on purpose.
+    #[cfg(feature = "planted-bugs")]
+    pub(crate) fn with_bug(bug: Bug) -> Self {
+        Self { bug: Some(bug), ..Self::default() }
+    }
+
+    fn build(&mut self, nodes: u64, options: Options, chunk_bytes: usize) {
+        let ids = || (1..=nodes).filter_map(NodeId::new);
+        let group = Majority::new(ids());
+        *self = Self { group, options, bug: self.bug, ..Self::default() };
+        for id in ids() {
+            let mut member = Member::new(id, chunk_bytes);
+            member.start(&self.group, &self.options);
+            self.members.insert(id, member);
+        }
+    }
+
+    fn member(&mut self, node: NodeId) -> Result<&mut Member, String> {
+        self.members.get_mut(&node).ok_or_else(|| format!("there is no {node}"))
+    }
+
+    fn living(&mut self, node: NodeId) -> Result<&mut Member, String> {
+        let member = self.member(node)?;
+        if member.is_alive() { Ok(member) } else { Err(format!("{node} is dead")) }
+    }
+
+    fn plant(&mut self, node: NodeId, rounds: &[Round]) -> Result<String, String> {
+        let entries = rounds.iter().zip(1..).map(|(Round(ballot), index)| Entry {
+            id: LogId::new(*ballot, Index(index)),
+            payload: Payload::Command(format!("e{index}={ballot}").into_bytes().into()),
+        });
+        let disk = Disk::holding(entries.collect());
+        let (group, options) = (self.group.clone(), self.options.clone());
+        let member = self.living(node)?;
+        member.disk = disk;
+        member.start(&group, &options);
+        Ok(String::new())
+    }
+
+    /// Takes note of what a node did, checks it, and sends on what it sent.
+    fn settle(&mut self, happened: Happened) -> String {
+        let Happened { mut lines, sent, committed } = happened;
+        for entry in committed {
+            let chosen = self.chosen.entry(entry.id.index).or_insert_with(|| entry.clone());
+            assert_eq!(*chosen, entry, "two entries were committed at {}", entry.id.index);
+        }
+        for member in self.members.values() {
+            let Some(status) = member.status() else { continue };
+            if status.role == Role::Leader {
+                let leader = *self.leaders.entry(status.promise.round).or_insert(member.id);
+                assert_eq!(leader, member.id, "two leaders in term {}", status.promise.round);
+            }
+        }
+        for flight in sent {
+            let line = flight.to_string();
+            if !self.network.send(flight) {
+                lines = lines.replace(&format!("{line}\n"), &format!("{line} (cut off)\n"));
+            }
+        }
+        lines
+    }
+
+    fn deliver(&mut self, flights: Vec<Flight>) -> String {
+        let mut lines = String::new();
+        for flight in flights {
+            let (from, to) = (flight.from, flight.to);
+            let reaches = self.network.reaches(from, to);
+            match self.members.get_mut(&to).filter(|member| reaches && member.is_alive()) {
+                Some(member) => {
+                    let happened = member.receive(vec![flight]);
+                    lines.push_str(&self.settle(happened));
+                }
+                None => writeln!(lines, "lost: {flight}").expect("a string takes every line"),
+            }
+        }
+        lines
+    }
+
+    /// Delivers messages so that each node sees all of its own before it acts.
+    fn deliver_together(&mut self, flights: Vec<Flight>) -> String {
+        let mut lines = String::new();
+        let mut arrived: BTreeMap<NodeId, Vec<Flight>> = BTreeMap::new();
+        for flight in flights {
+            arrived.entry(flight.to).or_default().push(flight);
+        }
+        for (to, flights) in arrived {
+            let Some(member) = self.members.get_mut(&to) else { continue };
+            let happened = member.receive(flights);
+            lines.push_str(&self.settle(happened));
+        }
+        lines
+    }
+
+    fn stabilize(&mut self) -> Result<String, String> {
+        let mut lines = String::new();
+        let one = Selection { count: Some(1), ..Selection::default() };
+        for _ in 0..DELIVERIES_MAX {
+            let next = self.network.take(&one);
+            if next.is_empty() {
+                return Ok(lines);
+            }
+            lines.push_str(&self.deliver(next));
+        }
+        Err("the messages do not come to an end".to_owned())
+    }
+
+    fn tick(&mut self, nodes: &[Node], until: impl Fn(&Member) -> Time) -> Result<String, String> {
+        let mut lines = String::new();
+        for node in self.named(nodes) {
+            let member = self.member(node)?;
+            let now = until(member);
+            let happened = member.tick(now);
+            lines.push_str(&self.settle(happened));
+        }
+        Ok(lines)
+    }
+
+    /// These nodes, or all.
+    fn named(&self, nodes: &[Node]) -> Vec<NodeId> {
+        if nodes.is_empty() {
+            self.members.keys().copied().collect()
+        } else {
+            nodes.iter().map(|Node(node)| *node).collect()
+        }
+    }
+
+    fn show(
+        &mut self,
+        nodes: &[Node],
+        show: impl Fn(&mut Member) -> String,
+    ) -> Result<String, String> {
+        let mut lines = String::new();
+        for node in self.named(nodes) {
+            let shown = show(self.member(node)?);
+            writeln!(lines, "{shown}").expect("a string takes every line");
+        }
+        Ok(lines)
+    }
+
+    fn set_disk(&mut self, mode: Mode, nodes: &[Node]) -> Result<String, String> {
+        let mut lines = String::new();
+        for node in self.named(nodes) {
+            let member = self.member(node)?;
+            member.mode = mode;
+            if mode == Mode::Auto {
+                let happened = member.persist(usize::MAX);
+                lines.push_str(&self.settle(happened));
+            }
+        }
+        Ok(lines)
+    }
+
+    fn settle_at(
+        &mut self,
+        Node(node): Node,
+        input: impl FnOnce(&mut Member) -> Happened,
+    ) -> Result<String, String> {
+        let happened = input(self.living(node)?);
+        Ok(self.settle(happened))
+    }
+}
+
+impl goldenscript::Runner for Cluster {
+    type Command = Command;
+
+    fn run(
+        &mut self,
+        command: &Command,
+        _context: &goldenscript::Context,
+    ) -> Result<String, Box<dyn Error>> {
+        let output = match command {
+            Command::Cluster { nodes, .. } => {
+                let (options, chunk_bytes) = options(command, self.bug);
+                self.build(*nodes, options, chunk_bytes);
+                String::new()
+            }
+            Command::Plant(Node(node), rounds) => self.plant(*node, rounds)?,
+            Command::Disk(mode, nodes) => self.set_disk(*mode, nodes)?,
+            Command::Persist(node, count) => {
+                let count = count.unwrap_or(usize::MAX);
+                self.settle_at(*node, |member| member.persist(count))?
+            }
+            Command::Tick(Span(span), nodes) => self.tick(nodes, |member| member.now() + *span)?,
+            Command::Timeout(node) => {
+                self.tick(&[*node], |member| member.wake_at().max(member.now()))?
+            }
+            Command::Heartbeat(node) => {
+                let interval = self.options.heartbeat_interval;
+                self.tick(&[*node], |member| member.now() + interval)?
+            }
+            Command::Messages => {
+                let lines = self.network.flying().iter().map(|flight| format!("{flight}\n"));
+                lines.collect()
+            }
+            Command::Deliver { together, .. } => {
+                let flights = self.network.take(&selection(command));
+                if *together { self.deliver_together(flights) } else { self.deliver(flights) }
+            }
+            Command::Drop { .. } => {
+                let flights = self.network.take(&selection(command));
+                flights.iter().map(|flight| format!("lost: {flight}\n")).collect()
+            }
+            Command::Duplicate { .. } => {
+                let copies = self.network.duplicate(&selection(command));
+                copies.iter().map(|flight| format!("twice: {flight}\n")).collect()
+            }
+            Command::Stabilize => self.stabilize()?,
+            Command::Isolate(nodes) => {
+                self.network.isolate(nodes.iter().map(|Node(node)| *node).collect());
+                String::new()
+            }
+            Command::Heal => {
+                self.network.isolate(BTreeSet::new());
+                String::new()
+            }
+            Command::Propose(node, pairs) => {
+                let commands: Vec<String> =
+                    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                self.settle_at(*node, |member| member.propose(&commands))?
+            }
+            Command::Read(node) => self.settle_at(*node, Member::read)?,
+            Command::Crash(Node(node)) => {
+                self.living(*node)?.crash();
+                String::new()
+            }
+            Command::Restart(Node(node)) => {
+                let (group, options) = (self.group.clone(), self.options.clone());
+                let member = self.member(*node)?;
+                member.start(&group, &options);
+                describe(member) + "\n"
+            }
+            Command::Snapshot(node) => self.settle_at(*node, Member::snapshot)?,
+            Command::Log(nodes) => self.show(nodes, |member| {
+                let (begin, entries) = member.entries();
+                let begin =
+                    if begin == LogId::ZERO { String::new() } else { format!("({begin}) ") };
+                format!("{} log {begin}{}", member.id, show_entries(&entries)).trim_end().to_owned()
+            })?,
+            Command::Status(nodes) => self.show(nodes, |member| describe(member))?,
+            Command::State(nodes) => self.show(nodes, |member| {
+                let state = member.state();
+                format!("{} state after {} [{state}]", member.id, state.at)
+            })?,
+        };
+        Ok(output)
+    }
+}
+
+fn options(command: &Command, bug: Option<Bug>) -> (Options, usize) {
+    let Command::Cluster {
+        append_bytes,
+        window_messages,
+        window_bytes,
+        uncommitted_bytes,
+        keep_bytes,
+        chunk_bytes,
+        ..
+    } = command
+    else {
+        unreachable!("asked only of this command")
+    };
+    let default = Options::default();
+    let options = Options {
+        append_bytes_max: append_bytes.unwrap_or(default.append_bytes_max),
+        window_messages: window_messages.unwrap_or(default.window_messages),
+        window_bytes: window_bytes.unwrap_or(default.window_bytes),
+        uncommitted_bytes_max: uncommitted_bytes.unwrap_or(default.uncommitted_bytes_max),
+        keep_bytes: keep_bytes.unwrap_or(0),
+        bug,
+        ..default
+    };
+    (options, chunk_bytes.unwrap_or(1 << 10))
+}
+
+fn selection(command: &Command) -> Selection {
+    let id = |node: &Option<Node>| node.map(|Node(node)| node);
+    match command {
+        Command::Deliver { to, from, kind, count, order, .. }
+        | Command::Drop { to, from, kind, count, order } => Selection {
+            to: id(to),
+            from: id(from),
+            kind: kind.clone(),
+            count: *count,
+            order: order.unwrap_or_default(),
+        },
+        Command::Duplicate { to, from, kind, count } => Selection {
+            to: id(to),
+            from: id(from),
+            kind: kind.clone(),
+            count: *count,
+            order: Order::Oldest,
+        },
+        _ => unreachable!("asked only of these commands"),
+    }
+}
+
+/// `n1@2 leader last=5@2/n1 durable=4 commit=4 matched=[n2:4 n3:5]`.
+fn describe(member: &Member) -> String {
+    let Some(status) = member.status() else { return format!("{} is dead", member.id) };
+    let mut text = show_role(member.id, &status);
+    if let Some(vote) = status.promise.node {
+        write!(text, " vote={vote}").expect("a string takes every word");
+    }
+    write!(text, " last={} durable={} commit={}", status.last, status.durable, status.commit)
+        .expect("a string takes every word");
+    if status.role == Role::Leader {
+        let matched = status.matched.iter().map(|(node, index)| format!("{node}:{index}"));
+        let matched = matched.collect::<Vec<_>>().join(" ");
+        write!(text, " matched=[{matched}]").expect("a string takes every word");
+    }
+    text
+}
