@@ -111,7 +111,7 @@ impl Raft {
         if previous.index >= begin.index && !self.log.contains(previous) {
             let hint = self.log.last_at_or_below(previous);
             let outcome = AppendOutcome::Rejected { previous: previous.index, hint };
-            self.send(from, Body::AppendReply { round, outcome });
+            self.send_after(from, self.journal.promised(), Body::AppendReply { round, outcome });
             return;
         }
         let matched = previous.index.plus(entries.len() as u64);
@@ -156,7 +156,9 @@ impl Raft {
     }
 
     /// Gives the leader one answer for everything it sent since the last drain. What it says about
-    /// the log waits for the disk; what it says about who leads need not.
+    /// the log waits until the log is durable; what it says about who leads only waits until the
+    /// term is: a server that answered in a term must not wake up in an earlier one and let that
+    /// one's leader replace what it has answered for (figure 2: stable storage before responding).
     pub(super) fn answer_leader(&mut self) {
         let Role::Follower(follower) = &mut self.role else { return };
         let (Some(leader), Some(Owed { matched, round })) = (follower.leader, follower.owed.take())
@@ -168,12 +170,13 @@ impl Raft {
         let reply =
             |matched| Body::AppendReply { round, outcome: AppendOutcome::Accepted { matched } };
         let durable = self.journal.durable();
+        let promised = self.journal.promised();
         if matched <= durable {
-            self.send(leader, reply(matched));
+            self.send_after(leader, promised, reply(matched));
             return;
         }
         if read_waits {
-            self.send(leader, reply(durable));
+            self.send_after(leader, promised, reply(durable));
         }
         self.send_durably(leader, reply(matched));
     }

@@ -19,6 +19,8 @@ pub(super) struct Journal {
     durable: Index,
     /// The last write that cut entries away; what was durable before it may be gone after it.
     cut: Op,
+    /// The write that carries the current term and vote; `None` since the start.
+    promised: Option<Op>,
 }
 
 impl Journal {
@@ -41,7 +43,14 @@ impl Journal {
         }
     }
 
+    /// The write after which the current term and vote are durable; `None` if they are what the
+    /// server started with.
+    pub(super) const fn promised(&self) -> Option<Op> {
+        self.promised
+    }
+
     pub(super) fn promise(&mut self, ballot: Ballot) {
+        self.promised = Some(self.next);
         self.pending.push(Record::Promise(ballot));
     }
 
