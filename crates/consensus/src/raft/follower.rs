@@ -26,6 +26,8 @@ pub(super) struct Follower {
 struct Owed {
     matched: Index,
     round: u64,
+    /// A heartbeat came, and the leader counts on an answer within an election timeout.
+    heartbeat: bool,
 }
 
 impl Follower {
@@ -115,11 +117,12 @@ impl Raft {
             return;
         }
         let matched = previous.index.plus(entries.len() as u64);
+        let heartbeat = entries.is_empty();
         for entry in entries.into_iter().skip_while(|entry| entry.id.index <= begin.index) {
             self.append_entry(entry);
         }
         self.commit = self.commit.max(commit.min(matched));
-        self.owe(matched, round);
+        self.owe(matched, round, heartbeat);
     }
 
     fn append_entry(&mut self, entry: Entry) {
@@ -140,11 +143,12 @@ impl Raft {
     }
 
     /// Notes that the leader is to be told how far the logs match.
-    pub(super) fn owe(&mut self, matched: Index, round: u64) {
+    pub(super) fn owe(&mut self, matched: Index, round: u64, heartbeat: bool) {
         if let Role::Follower(follower) = &mut self.role {
             let owed = follower.owed.get_or_insert_default();
             owed.matched = owed.matched.max(matched);
             owed.round = owed.round.max(round);
+            owed.heartbeat |= heartbeat;
         }
     }
 
@@ -161,10 +165,8 @@ impl Raft {
     /// one's leader replace what it has answered for (figure 2: stable storage before responding).
     pub(super) fn answer_leader(&mut self) {
         let Role::Follower(follower) = &mut self.role else { return };
-        let (Some(leader), Some(Owed { matched, round })) = (follower.leader, follower.owed.take())
-        else {
-            return;
-        };
+        let Some(leader) = follower.leader else { return };
+        let Some(Owed { matched, round, heartbeat }) = follower.owed.take() else { return };
         let read_waits = round > follower.round_answered;
         follower.round_answered = follower.round_answered.max(round);
         let reply =
@@ -175,7 +177,7 @@ impl Raft {
             self.send_after(leader, promised, reply(matched));
             return;
         }
-        if read_waits {
+        if read_waits || heartbeat {
             self.send_after(leader, promised, reply(durable));
         }
         self.send_durably(leader, reply(matched));

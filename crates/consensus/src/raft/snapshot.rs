@@ -129,7 +129,7 @@ impl Raft {
     /// Follower: a chunk came.
     pub(super) fn snapshot_chunk(&mut self, from: NodeId, chunk: Chunk) {
         if chunk.snapshot.index <= self.commit {
-            self.owe(chunk.snapshot.index, 0);
+            self.owe(chunk.snapshot.index, 0, false);
             return;
         }
         let receiving = match &mut self.receiving {
@@ -189,6 +189,6 @@ impl Raft {
         self.commit = snapshot.index;
         self.told.commit = self.commit;
         self.outgoing.push(Output::Install { snapshot });
-        self.owe(snapshot.index, 0);
+        self.owe(snapshot.index, 0, false);
     }
 }
