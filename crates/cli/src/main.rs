@@ -1,2 +1,103 @@
-//! (being written)
-fn main() {}
+//! The `althing` command: parse, do, exit code.
+//!
+//! Every command is a module that takes its arguments and gives back an [`Outcome`] or a
+//! [`failure::Failure`]; what it finds goes to the standard output, everything else to the standard
+//! error. Nothing in here decides anything about the store: that is the node's.
+
+mod arguments;
+mod client;
+mod dev;
+mod duration;
+mod failure;
+mod kv;
+mod output;
+mod serve;
+mod settings;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use crate::arguments::{Arguments, Command, GlobalArguments};
+use crate::failure::{Failure, Kind};
+use crate::output::{Format, print, print_line};
+
+/// How a command that worked ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// As asked.
+    Done,
+    /// A transaction took its second branch, which a script wants to know.
+    CompareFailed,
+}
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return usage(&error),
+    };
+    let format = arguments.global.format();
+    match run(arguments) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::CompareFailed) => ExitCode::from(Kind::CompareFailed as u8),
+        Err(failure) => {
+            failure.report(format);
+            ExitCode::from(failure.kind as u8)
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> Result<Outcome, Failure> {
+    let global = &arguments.global;
+    match arguments.command {
+        Command::Dev(dev) => wait(dev::run(&dev, global.format())),
+        Command::Serve(serve) => match settings::resolve(&serve, global.format())? {
+            Some(settings) => wait(serve::run(settings)),
+            None => Ok(Outcome::Done),
+        },
+        Command::Kv(command) => wait(kv::run(global, command)),
+        Command::Status(status) => wait(status::run(global, status)),
+        Command::Version => version(global),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "althing", &mut script);
+            print(&script).map(|()| Outcome::Done)
+        }
+    }
+}
+
+/// Runs one command to its end. One thread is enough for one request.
+fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Failure::new(Kind::Other, "cannot start the runtime that waits for answers").cause(error)
+    })?;
+    runtime.block_on(command)
+}
+
+fn version(global: &GlobalArguments) -> Result<Outcome, Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    match global.format() {
+        Format::Json => print_line(serde_json::json!({ "version": version, "api": "etcd v3" }))?,
+        Format::Table => print_line(format!("althing {version} (API of etcd v3)"))?,
+        Format::Raw => print_line(version)?,
+    }
+    Ok(Outcome::Done)
+}
+
+/// A command line that could not be read, or one that asked for help.
+fn usage(error: &clap::Error) -> ExitCode {
+    let wants_json = std::env::args().any(|argument| argument.ends_with("json"));
+    if error.use_stderr() && wants_json {
+        let text = error.to_string();
+        let first = text.lines().next().unwrap_or_default();
+        let message = first.strip_prefix("error: ").unwrap_or(first);
+        let hint = "althing --help, or --help after a command";
+        Failure::usage(message).hint(hint).report(Format::Json);
+    } else {
+        // Where the terminal is gone there is nobody left to tell.
+        let _ = error.print();
+    }
+    ExitCode::from(if error.use_stderr() { Kind::Usage as u8 } else { 0 })
+}

@@ -1,0 +1,131 @@
+//! The command line: what there is to say, and the help that teaches it.
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::client::{Address, Client};
+use crate::dev::DevArguments;
+use crate::duration;
+use crate::failure::Failure;
+use crate::kv::KvCommand;
+use crate::output::Format;
+use crate::settings::ServeArguments;
+use crate::status::StatusArguments;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 other, 2 usage, 3 no such key, 4 comparison failed, 5 unreachable,
+            6 outcome unknown (timeout), 7 no leader";
+
+/// A replicated store with the API of etcd, and the commands to use it.
+#[derive(Debug, Parser)]
+#[command(name = "althing", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) global: GlobalArguments,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What there is to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a whole cluster on this machine, to try things with
+    Dev(DevArguments),
+    /// Run one node of a cluster
+    Serve(Box<ServeArguments>),
+    /// Read and write keys
+    #[command(subcommand)]
+    Kv(KvCommand),
+    /// Show every node of the cluster: who leads, who lags
+    Status(StatusArguments),
+    /// Print the version of this command
+    Version,
+    /// Print the completions for a shell
+    #[command(after_help = "Example:\n  althing completions bash > \
+        ~/.local/share/bash-completion/completions/althing")]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// What every command takes.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct GlobalArguments {
+    /// The servers to ask, in this order until one answers, with commas between
+    /// [env: ALTHING_ENDPOINTS, else ETCDCTL_ENDPOINTS] [default: 127.0.0.1:2379]
+    #[arg(long, global = true, value_name = "HOST:PORT,..", help_heading = "Global options")]
+    endpoints: Option<String>,
+    /// The shape of results and errors; table on a terminal and raw in a pipe unless it is given
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_enum,
+        env = "ALTHING_OUTPUT",
+        help_heading = "Global options"
+    )]
+    output: Option<Format>,
+    /// How long to wait for an answer, as in 500ms, 5s or 2m
+    #[arg(
+        long,
+        global = true,
+        value_parser = duration::parse,
+        default_value = "5s",
+        env = "ALTHING_TIMEOUT",
+        help_heading = "Global options"
+    )]
+    timeout: Duration,
+}
+
+impl GlobalArguments {
+    /// The shape of the output.
+    pub(crate) fn format(&self) -> Format {
+        self.output.unwrap_or_else(Format::automatic)
+    }
+
+    /// The client of the cluster that the user means.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let sources = [
+            ("--endpoints", self.endpoints.clone()),
+            ("ALTHING_ENDPOINTS", variable("ALTHING_ENDPOINTS")),
+            ("ETCDCTL_ENDPOINTS", variable("ETCDCTL_ENDPOINTS")),
+        ];
+        let said = sources.into_iter().find_map(|(name, value)| Some((name, value?)));
+        let (source, list) = said.unwrap_or_else(|| ("default", "127.0.0.1:2379".to_owned()));
+        let parsed = list.split(',').map(str::parse).collect::<Result<Vec<Address>, String>>();
+        let endpoints = parsed.map_err(|cause| {
+            Failure::usage(format!("the endpoints in {source} cannot be read")).cause(cause)
+        })?;
+        Ok(Client::new(endpoints, self.timeout))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches_with_an_example() {
+        fn visit(command: &clap::Command) {
+            let is_leaf = command.get_subcommands().next().is_none();
+            let has_arguments = command.get_arguments().any(|argument| !argument.is_global_set());
+            if is_leaf && has_arguments {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Example"), "{} has no example", command.get_name());
+            }
+            command.get_subcommands().for_each(visit);
+        }
+        visit(&Arguments::command());
+    }
+}

@@ -1,0 +1,283 @@
+//! `althing dev`: a whole cluster on this machine, from one command.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Instant;
+
+use althing_node::{Handle, Listeners, MemberAddress, Node, NodeError};
+use clap::Args;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::Outcome;
+use crate::failure::{Failure, Kind};
+use crate::output::{self, Format, print, print_line};
+use crate::serve::{self, StopSignal};
+
+/// Arguments of `althing dev`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "\
+The nodes run in this one process and talk to each other over loopback, with a log on disk each, as
+real ones do. Ctrl-C stops them.
+
+Examples:
+  althing dev                                three nodes, forgotten when they stop
+  althing dev --data ./cluster               the same, kept; start it again and go on
+  althing dev --nodes 5 --ports random       five, wherever there is room")]
+pub(crate) struct DevArguments {
+    /// How many nodes: 1, 3 or 5
+    #[arg(long, default_value = "3", value_parser = ["1", "3", "5"])]
+    nodes: String,
+    /// Keep the data in this folder [default: a temporary one, removed at the end]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<PathBuf>,
+    /// The first node's client port; its peer port is one higher, the next node's are ten higher.
+    /// `random` takes whatever is free
+    #[arg(long, value_name = "PORT|random", default_value = "2379")]
+    ports: Ports,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ports {
+    From(u16),
+    Random,
+}
+
+impl FromStr for Ports {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        /// The highest port that leaves room for five nodes.
+        const FIRST_MAX: u16 = u16::MAX - 41;
+        if text == "random" {
+            return Ok(Self::Random);
+        }
+        let port = text.parse::<u16>().ok().filter(|port| (1..=FIRST_MAX).contains(port));
+        port.map(Self::From).ok_or_else(|| format!("expected 1 to {FIRST_MAX}, or `random`"))
+    }
+}
+
+/// One node that is about to start.
+struct Plan {
+    name: String,
+    data: PathBuf,
+    listeners: Listeners,
+    client: String,
+    peer: String,
+}
+
+/// Runs a cluster until it is told to stop or a node fails.
+pub(crate) async fn run(arguments: &DevArguments, format: Format) -> Result<Outcome, Failure> {
+    serve::log_to_stderr_from("warn");
+    let mut stop = StopSignal::listen()?;
+    let started = Instant::now();
+    let folder = Folder::new(arguments.data.as_deref())?;
+    let count = arguments.nodes.parse::<u16>().expect("clap lets only numbers through");
+    let plans = plan(count, arguments.ports, folder.path())?;
+    let members: Vec<MemberAddress> = plans
+        .iter()
+        .map(|plan| MemberAddress { name: plan.name.clone(), peer: plan.peer.clone() })
+        .collect();
+
+    let mut nodes = Vec::new();
+    let mut lines = Vec::new();
+    for plan in plans {
+        lines.push((plan.name.clone(), plan.client.clone(), plan.peer.clone()));
+        nodes.push((plan.data.clone(), start(plan, &members)?));
+    }
+    let handles = nodes.iter().map(|(_, node)| node.handle().clone()).collect();
+    tokio::select! {
+        ready = are_ready(handles) => ready?,
+        failed = first_failure(&mut nodes) => return Err(failed),
+        () = stop.received() => return Ok(Outcome::Done),
+    }
+    present(&lines, &nodes, &folder, started, format)?;
+    tokio::select! {
+        failed = first_failure(&mut nodes) => return Err(failed),
+        () = stop.received() => {}
+    }
+    // All at once: one after the other, those that are left would elect each other.
+    let stopping: Vec<_> =
+        nodes.into_iter().map(|(_, node)| std::thread::spawn(|| node.stop())).collect();
+    for thread in stopping {
+        // A node that panicked has said so.
+        let _ = thread.join();
+    }
+    if format != Format::Json {
+        eprint_line(&folder.farewell());
+    }
+    Ok(Outcome::Done)
+}
+
+fn eprint_line(text: &str) {
+    use std::io::Write as _;
+    // Where the terminal is gone there is nobody left to tell.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Where the nodes keep their data.
+enum Folder {
+    Kept(PathBuf),
+    Temporary(TempDir),
+}
+
+impl Folder {
+    fn new(kept: Option<&Path>) -> Result<Self, Failure> {
+        match kept {
+            Some(path) => Ok(Self::Kept(path.to_owned())),
+            None => tempfile::Builder::new()
+                .prefix("althing-dev-")
+                .tempdir()
+                .map(Self::Temporary)
+                .map_err(|error| {
+                    Failure::new(Kind::Other, "cannot make a temporary folder")
+                        .cause(error)
+                        .hint("name a folder with --data")
+                }),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Kept(path) => path,
+            Self::Temporary(folder) => folder.path(),
+        }
+    }
+
+    fn farewell(&self) -> String {
+        match self {
+            Self::Kept(path) => format!("stopped; the data stays in {}", path.display()),
+            Self::Temporary(_) => {
+                "stopped; the data is removed (--data FOLDER keeps it)".to_owned()
+            }
+        }
+    }
+}
+
+/// Finds a place for every node before any of them starts.
+fn plan(count: u16, ports: Ports, folder: &Path) -> Result<Vec<Plan>, Failure> {
+    (0..count)
+        .map(|position| {
+            let (client_port, peer_port) = match ports {
+                Ports::From(first) => (first + 10 * position, first + 10 * position + 1),
+                Ports::Random => (0, 0),
+            };
+            let name = format!("n{}", position + 1);
+            let client = bind(client_port)?;
+            let peer = bind(peer_port)?;
+            Ok(Plan {
+                data: folder.join(&name),
+                name,
+                client: address(&client)?,
+                peer: address(&peer)?,
+                listeners: Listeners { client, peer },
+            })
+        })
+        .collect()
+}
+
+fn bind(port: u16) -> Result<TcpListener, Failure> {
+    TcpListener::bind(("127.0.0.1", port)).map_err(|error| {
+        Failure::new(Kind::Other, format!("cannot listen on 127.0.0.1:{port}"))
+            .cause(error)
+            .hint("use other ports with --ports PORT, or whatever is free with --ports random")
+    })
+}
+
+fn address(listener: &TcpListener) -> Result<String, Failure> {
+    let address = listener.local_addr();
+    address.map(|address| address.to_string()).map_err(|error| {
+        Failure::new(Kind::Other, "cannot tell the address of a socket").cause(error)
+    })
+}
+
+fn start(plan: Plan, members: &[MemberAddress]) -> Result<Node, Failure> {
+    let settings = althing_node::Settings {
+        advertise_client: vec![format!("http://{}", plan.client)],
+        cluster_token: "althing-dev".to_owned(),
+        ..althing_node::Settings::new(plan.name, &plan.data, members.to_vec())
+    };
+    Node::start(settings, plan.listeners).map_err(|error| serve::failure(&plan.data, &error))
+}
+
+/// Every node has caught up with a leader.
+async fn are_ready(handles: Vec<Handle>) -> Result<(), Failure> {
+    for handle in handles {
+        handle.linearizable().await.map_err(|error| {
+            Failure::new(Kind::NoLeader, "the nodes found no leader")
+                .cause(error)
+                .hint("see what they say with ALTHING_LOG=debug")
+        })?;
+    }
+    Ok(())
+}
+
+/// The first node that ends by itself.
+async fn first_failure(nodes: &mut [(PathBuf, Node)]) -> Failure {
+    let waiting = nodes.iter_mut().map(|(data, node)| {
+        Box::pin(async {
+            let error = node.ended().await.err().unwrap_or(NodeError::Panicked);
+            serve::failure(data, &error)
+        })
+    });
+    first(waiting.collect()).await
+}
+
+/// What the first of these futures gives; there is at least one.
+async fn first<F: Future + Unpin>(mut futures: Vec<F>) -> F::Output {
+    std::future::poll_fn(move |context| {
+        for future in &mut futures {
+            let polled = std::pin::Pin::new(future).poll(context);
+            if polled.is_ready() {
+                return polled;
+            }
+        }
+        std::task::Poll::Pending
+    })
+    .await
+}
+
+fn present(
+    lines: &[(String, String, String)],
+    nodes: &[(PathBuf, Node)],
+    folder: &Folder,
+    started: Instant,
+    format: Format,
+) -> Result<(), Failure> {
+    let leads = |node: &Node| node.handle().status().leader == Some(node.handle().node());
+    let endpoints: Vec<&str> = lines.iter().map(|(_, client, _)| client.as_str()).collect();
+    let endpoints = endpoints.join(",");
+    let milliseconds = started.elapsed().as_millis();
+    if format == Format::Json {
+        let nodes: Vec<_> = lines
+            .iter()
+            .zip(nodes)
+            .map(|((name, client, peer), (data, node))| {
+                json!({ "name": name, "client": client, "peer": peer, "data": data,
+                        "leads": leads(node) })
+            })
+            .collect();
+        let endpoints = endpoints.split(',').collect::<Vec<_>>();
+        return print_line(json!({ "nodes": nodes, "endpoints": endpoints,
+                                  "ready_milliseconds": milliseconds }));
+    }
+    let mut table = output::table(&["node", "clients", "peers", "role", "data"]);
+    for ((name, client, peer), (data, node)) in lines.iter().zip(nodes) {
+        let role = if leads(node) { "leader" } else { "follower" };
+        table.add_row([name, client, peer, role, &data.display().to_string()]);
+    }
+    print(output::table_text(&table).as_bytes())?;
+    let kept = match folder {
+        Folder::Kept(_) => "",
+        Folder::Temporary(_) => " The data goes when they stop.",
+    };
+    print_line(format!(
+        "\nReady after {milliseconds} ms.{kept} For development: no TLS, no users, one machine.\n\n\
+         export ETCDCTL_API=3 ETCDCTL_ENDPOINTS={endpoints}\n\
+         export ALTHING_ENDPOINTS={endpoints}\n\n\
+         etcdctl put greeting hello\n\
+         althing kv get greeting\n\
+         althing status\n"
+    ))
+}

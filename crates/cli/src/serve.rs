@@ -1,0 +1,130 @@
+//! `althing serve`: one node, until it is told to stop or its storage fails.
+
+use std::net::TcpListener;
+use std::path::Path;
+
+use althing_node::{Listeners, MemberAddress, Node, NodeError};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::Outcome;
+use crate::client::Address;
+use crate::failure::{Failure, Kind};
+use crate::settings::Settings;
+
+/// Runs the node that these settings describe.
+pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
+    log_to_stderr_from("info");
+    let mut stop = StopSignal::listen()?;
+    warn_off_loopback(&settings.listen_client);
+    let listeners = Listeners {
+        client: bind(&settings.listen_client, "--listen-client")?,
+        peer: bind(&settings.listen_peer, "--listen-peer")?,
+    };
+    let data = settings.data.clone();
+    let node_settings = node_settings(settings);
+    let (name, members) = (node_settings.name.clone(), node_settings.members.len());
+    let mut node = Node::start(node_settings, listeners).map_err(|error| failure(&data, &error))?;
+    tracing::info!(
+        "{name} of {members} serves clients at {}, data in {}",
+        node.client_address(),
+        data.display()
+    );
+    tokio::select! {
+        ended = node.ended() => ended.map_err(|error| failure(&data, &error))?,
+        () = stop.received() => tracing::info!("stops"),
+    }
+    node.stop();
+    Ok(Outcome::Done)
+}
+
+fn node_settings(settings: Settings) -> althing_node::Settings {
+    let members = settings
+        .initial_cluster
+        .iter()
+        .map(|(name, address)| MemberAddress { name: name.clone(), peer: address.to_string() })
+        .collect();
+    althing_node::Settings {
+        advertise_client: vec![format!("http://{}", settings.advertise_client)],
+        cluster_token: settings.cluster_token,
+        election_timeout: settings.election_timeout,
+        heartbeat_interval: settings.heartbeat_interval,
+        quota_bytes: settings.quota,
+        snapshot_entries: settings.snapshot_entries,
+        ..althing_node::Settings::new(settings.name, settings.data, members)
+    }
+}
+
+/// Logs go to the standard error; `ALTHING_LOG` chooses what, as in `althing_node=debug`, and without
+/// it this level and what is above.
+pub(crate) fn log_to_stderr_from(level: &str) {
+    let filter = EnvFilter::try_from_env("ALTHING_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+fn warn_off_loopback(address: &Address) {
+    if !address.is_loopback() {
+        tracing::warn!(
+            "{address} can be reached from other machines, and this version has neither TLS nor \
+             users: whoever reaches it can read and change everything"
+        );
+    }
+}
+
+/// Binds a socket, so that a wrong address is told before anything else happens.
+pub(crate) fn bind(address: &Address, flag: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address.to_string()).map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
+            _ => "check the address",
+        };
+        Failure::new(Kind::Other, format!("cannot listen on {address}"))
+            .cause(error)
+            .hint(format!("{hint} with {flag}"))
+    })
+}
+
+/// A node's end, with what its user can do about it.
+pub(crate) fn failure(data: &Path, error: &NodeError) -> Failure {
+    let folder = data.display();
+    let (message, hint) = match error {
+        NodeError::Settings(_) => ("the settings contradict themselves", "althing serve --help"),
+        NodeError::Open(_) | NodeError::Snapshot(_) => {
+            ("the data folder cannot be used", "choose another folder with --data")
+        }
+        NodeError::Start(_) => ("the node cannot start", "check the limits of this process"),
+        NodeError::StorageFailed(_) => (
+            "the node stopped because its storage failed; what was acknowledged is safe",
+            "make room or mend the disk, then start the node again",
+        ),
+        NodeError::Panicked => ("the node stopped on a bug", "report it with the lines above"),
+    };
+    Failure::new(Kind::Other, format!("{message} ({folder})")).cause(error).hint(hint)
+}
+
+/// Ctrl-C, or the word of a service manager.
+pub(crate) struct StopSignal {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl StopSignal {
+    pub(crate) fn listen() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::new(Kind::Other, "cannot listen for signals").cause(error)
+            })
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+
+    pub(crate) async fn received(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

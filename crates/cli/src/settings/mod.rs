@@ -1,0 +1,267 @@
+//! What one node is told: `althing serve`'s flags, the environment, a file, the defaults.
+//!
+//! Of each setting the first of these that names it counts. [`layers`] finds it and remembers where
+//! it came from, this module turns the words into a checked [`Settings`].
+
+mod layers;
+mod nearest;
+mod size;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Map, json};
+
+use self::layers::Layers;
+use crate::client::Address;
+use crate::duration;
+use crate::failure::Failure;
+use crate::output::{self, Format, print, print_line};
+
+/// Arguments of `althing serve`. All of them may be missing, since other places can name them too.
+#[derive(Args, Clone, Debug, Default)]
+#[command(after_help = "\
+A flag counts before its environment variable, that before the file, that before the default.
+The variable of --listen-client is ALTHING_LISTEN_CLIENT, its key in the file is listen-client.
+
+Examples:
+  althing serve --name n1 --data /var/lib/althing \\
+      --listen-client 10.0.0.1:2379 --listen-peer 10.0.0.1:2380 \\
+      --initial-cluster n1=10.0.0.1:2380,n2=10.0.0.2:2380,n3=10.0.0.3:2380
+  althing serve --config /etc/althing.toml --check    show what would count, and start nothing")]
+pub(crate) struct ServeArguments {
+    /// The name of this node, one of those in --initial-cluster [default: default]
+    #[arg(long)]
+    name: Option<String>,
+    /// The folder for its log and snapshots [default: NAME.althing]
+    #[arg(long, value_name = "FOLDER")]
+    data: Option<String>,
+    /// Where to listen for clients [default: 127.0.0.1:2379]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen_client: Option<String>,
+    /// Where to listen for the other nodes [default: 127.0.0.1:2380]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen_peer: Option<String>,
+    /// Where clients find this node [default: as --listen-client]
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise_client: Option<String>,
+    /// Every node and where the others find it [default: this node alone]
+    #[arg(long, value_name = "NAME=HOST:PORT,..")]
+    initial_cluster: Option<String>,
+    /// Names the cluster, so that two do not mix by mistake [default: althing-cluster]
+    #[arg(long, value_name = "WORD")]
+    cluster_token: Option<String>,
+    /// How long to wait for a leader before asking for votes [default: 1s]
+    #[arg(long, value_name = "TIME")]
+    election_timeout: Option<String>,
+    /// How often a leader says that it is there [default: 100ms]
+    #[arg(long, value_name = "TIME")]
+    heartbeat_interval: Option<String>,
+    /// Refuse writes when the store takes more than this [default: 2GiB]
+    #[arg(long, value_name = "SIZE")]
+    quota: Option<String>,
+    /// Take a snapshot after so many entries of the log [default: 100000]
+    #[arg(long, value_name = "COUNT")]
+    snapshot_entries: Option<String>,
+    /// A TOML file with any of these settings
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Show what counts and where it came from, and start nothing
+    #[arg(long)]
+    check: bool,
+}
+
+impl ServeArguments {
+    /// The word given for each setting on the command line.
+    fn words(&self) -> [(&'static str, &Option<String>); 11] {
+        [
+            ("name", &self.name),
+            ("data", &self.data),
+            ("listen-client", &self.listen_client),
+            ("listen-peer", &self.listen_peer),
+            ("advertise-client", &self.advertise_client),
+            ("initial-cluster", &self.initial_cluster),
+            ("cluster-token", &self.cluster_token),
+            ("election-timeout", &self.election_timeout),
+            ("heartbeat-interval", &self.heartbeat_interval),
+            ("quota", &self.quota),
+            ("snapshot-entries", &self.snapshot_entries),
+        ]
+    }
+}
+
+/// Everything one node is told, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    /// The name of this node; a key of `initial_cluster`.
+    pub(crate) name: String,
+    /// The folder of its log and snapshots.
+    pub(crate) data: PathBuf,
+    /// Where to listen for clients.
+    pub(crate) listen_client: Address,
+    /// Where to listen for the other nodes.
+    pub(crate) listen_peer: Address,
+    /// Where clients find this node; never an address that means "everywhere".
+    pub(crate) advertise_client: Address,
+    /// Where the nodes find each other, by name.
+    pub(crate) initial_cluster: BTreeMap<String, Address>,
+    /// Names the cluster.
+    pub(crate) cluster_token: String,
+    /// At least five times `heartbeat_interval`.
+    pub(crate) election_timeout: Duration,
+    /// How often a leader says that it is there.
+    pub(crate) heartbeat_interval: Duration,
+    /// Bytes of the store above which writes are refused.
+    pub(crate) quota: u64,
+    /// Entries of the log between two snapshots; not zero.
+    pub(crate) snapshot_entries: u64,
+}
+
+/// The settings that count, unless they were only to be shown.
+pub(crate) fn resolve(
+    arguments: &ServeArguments,
+    format: Format,
+) -> Result<Option<Settings>, Failure> {
+    let layers = Layers::read(arguments, |variable| std::env::var(variable).ok())?;
+    let settings = Settings::new(&layers)?;
+    if arguments.check {
+        return show(&settings, &layers, format).map(|()| None);
+    }
+    Ok(Some(settings))
+}
+
+impl Settings {
+    fn new(layers: &Layers) -> Result<Self, Failure> {
+        let listen_client: Address = layers.get("listen-client", str::parse)?;
+        let listen_peer: Address = layers.get("listen-peer", str::parse)?;
+        let name: String = layers.get("name", word)?;
+        let alone = || BTreeMap::from([(name.clone(), listen_peer.clone())]);
+        let settings = Self {
+            data: layers.find("data", folder)?.unwrap_or_else(|| format!("{name}.althing").into()),
+            advertise_client: layers
+                .find("advertise-client", str::parse)?
+                .unwrap_or_else(|| listen_client.clone()),
+            initial_cluster: layers.find("initial-cluster", cluster)?.unwrap_or_else(alone),
+            cluster_token: layers.get("cluster-token", word)?,
+            election_timeout: layers.get("election-timeout", duration::parse)?,
+            heartbeat_interval: layers.get("heartbeat-interval", duration::parse)?,
+            quota: layers.get("quota", size::parse)?,
+            snapshot_entries: layers.get("snapshot-entries", count)?,
+            name,
+            listen_client,
+            listen_peer,
+        };
+        settings.check().map(|()| settings)
+    }
+
+    /// What no setting can be wrong about alone.
+    fn check(&self) -> Result<(), Failure> {
+        if !self.initial_cluster.contains_key(&self.name) {
+            let names = Vec::from_iter(self.initial_cluster.keys().cloned());
+            let message = format!("this node, `{}`, is not in the initial cluster", self.name);
+            return Err(Failure::usage(message)
+                .cause(format!("the initial cluster is {}", names.join(", ")))
+                .hint("set --name to one of them, or add this node to --initial-cluster"));
+        }
+        if self.advertise_client.is_everywhere() {
+            let address = &self.advertise_client;
+            return Err(Failure::usage(format!("clients cannot find this node at {address}"))
+                .cause("that address means every interface of whoever uses it")
+                .hint("name one with --advertise-client HOST:PORT"));
+        }
+        if self.election_timeout < self.heartbeat_interval * 5 {
+            let (election, heartbeat) = (self.election_timeout, self.heartbeat_interval);
+            let message = format!(
+                "an election timeout of {} is too short for a heartbeat every {}",
+                duration::show(election),
+                duration::show(heartbeat)
+            );
+            return Err(Failure::usage(message)
+                .cause("one lost heartbeat must not cost a leader its place")
+                .hint("make --election-timeout at least five times --heartbeat-interval"));
+        }
+        Ok(())
+    }
+
+    /// Each setting in the words that would set it.
+    fn words(&self) -> [(&'static str, String); 11] {
+        let peers = self.initial_cluster.iter().map(|(name, address)| format!("{name}={address}"));
+        [
+            ("name", self.name.clone()),
+            ("data", self.data.display().to_string()),
+            ("listen-client", self.listen_client.to_string()),
+            ("listen-peer", self.listen_peer.to_string()),
+            ("advertise-client", self.advertise_client.to_string()),
+            ("initial-cluster", peers.collect::<Vec<_>>().join(",")),
+            ("cluster-token", self.cluster_token.clone()),
+            ("election-timeout", duration::show(self.election_timeout)),
+            ("heartbeat-interval", duration::show(self.heartbeat_interval)),
+            ("quota", size::show(self.quota)),
+            ("snapshot-entries", self.snapshot_entries.to_string()),
+        ]
+    }
+}
+
+fn word(text: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains(|c: char| c.is_whitespace() || matches!(c, ',' | '=')) {
+        return Err("expected a word without blanks, commas and equals signs".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn folder(text: &str) -> Result<PathBuf, String> {
+    if text.is_empty() { Err("expected a folder".to_owned()) } else { Ok(text.into()) }
+}
+
+fn count(text: &str) -> Result<u64, String> {
+    let count = text.parse::<u64>().ok().filter(|count| *count > 0);
+    count.ok_or_else(|| "expected a whole number above zero".to_owned())
+}
+
+fn cluster(text: &str) -> Result<BTreeMap<String, Address>, String> {
+    let mut peers = BTreeMap::new();
+    for part in text.split(',') {
+        let (name, address) = part
+            .trim()
+            .split_once('=')
+            .ok_or_else(|| format!("`{part}` is not of the form NAME=HOST:PORT"))?;
+        let name = word(name).map_err(|_| format!("`{name}` is no name of a node"))?;
+        let address: Address = address.parse()?;
+        if let Some((other, _)) = peers.iter().find(|(_, known)| **known == address) {
+            return Err(format!("{other} and {name} have the same address"));
+        }
+        if peers.insert(name.clone(), address).is_some() {
+            return Err(format!("{name} is named twice"));
+        }
+    }
+    Ok(peers)
+}
+
+fn show(settings: &Settings, layers: &Layers, format: Format) -> Result<(), Failure> {
+    let words = settings.words();
+    let origin = |key: &str| layers.origin(key).to_string();
+    match format {
+        Format::Json => {
+            let entry = |(key, value): &(&str, String)| {
+                ((*key).to_owned(), json!({ "value": value, "origin": origin(key) }))
+            };
+            print_line(json!(words.iter().map(entry).collect::<Map<_, _>>()))
+        }
+        Format::Raw => {
+            let line = |(key, value): &(&str, String)| format!("{key}\t{value}\t{}\n", origin(key));
+            print(words.iter().map(line).collect::<String>().as_bytes())
+        }
+        Format::Table => {
+            let mut table = output::table(&["setting", "value", "origin"]);
+            for (key, value) in words {
+                table.add_row([key, &value, &origin(key)]);
+            }
+            print(output::table_text(&table).as_bytes())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
