@@ -217,3 +217,17 @@ fn disk_error(operation: &'static str, file: &str, error: &io::Error) -> DiskErr
     };
     DiskError { operation, file: file.into(), kind }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_a_failed_one() {
+        let file = OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
+        let mut file = RealFile { file, name: "log".into() };
+        let error = file.write_at(0, b"x").expect_err("it is always full");
+        assert_eq!(error.kind, DiskErrorKind::Full);
+        assert_eq!(error.to_string(), "cannot write log: no space left on the disk");
+    }
+}

@@ -11,7 +11,7 @@ use crate::transfer::Receiving;
 pub(crate) const BLOCK_SIZE: usize = 64 << 10;
 /// After this many bytes what was written is synced, so that the log's syncs, on the same disk,
 /// never wait for a whole snapshot.
-pub(crate) const SYNC_EVERY: u64 = 1 << 20;
+pub(crate) const SYNC_EVERY: u64 = 256 << 10;
 
 const FORMAT_VERSION: u32 = 1;
 const MAGIC: &[u8; 8] = b"ALTHSNAP";

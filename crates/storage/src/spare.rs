@@ -4,7 +4,7 @@ use crate::head::number_after;
 
 /// Zeros are written and synced in pieces of this many bytes, so that a commit on another thread
 /// never waits behind a whole segment.
-const PIECE: usize = 1 << 20;
+const PIECE: usize = 256 << 10;
 
 /// A file that waits to become a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
