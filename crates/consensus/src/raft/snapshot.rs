@@ -183,7 +183,7 @@ impl Raft {
         self.log.begin_at(snapshot);
         self.journal.begin(snapshot);
         if !keeps_the_rest {
-            self.journal.replaced(snapshot);
+            self.journal.replaced(self.commit);
         }
         self.snapshot = snapshot;
         self.commit = snapshot.index;
