@@ -170,6 +170,9 @@ impl Raft {
     ) -> Self {
         assert!(group.contains(id), "{id} is not a member of its own group");
         let Restart { promise, begin, entries } = restart;
+        // Entries are written behind the promise of their term. A snapshot that a leader sent is
+        // written elsewhere, and may have outlived the promise that was made when it came.
+        let promise = promise.max(Ballot::unvoted(begin.ballot.round));
         let log = Log::new(begin, entries);
         assert!(
             promise.round >= log.last().ballot.round,
