@@ -223,3 +223,184 @@ fn key_value(kv: KeyValue) -> mvccpb::KeyValue {
         lease: kv.lease,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pb::compare::{CompareResult as Relation, CompareTarget as Target};
+
+    use super::*;
+
+    fn compare_message(target: i32, operand: Option<TargetUnion>) -> pb::Compare {
+        pb::Compare {
+            result: Relation::Greater.into(),
+            target,
+            key: "a".into(),
+            target_union: operand,
+            range_end: "b".into(),
+        }
+    }
+
+    #[test]
+    fn every_field_of_a_read_arrives() {
+        let message = pb::RangeRequest {
+            key: "a".into(),
+            range_end: "b".into(),
+            limit: 1,
+            revision: 2,
+            sort_order: 2,
+            sort_target: 3,
+            serializable: true,
+            keys_only: true,
+            count_only: true,
+            min_mod_revision: 3,
+            max_mod_revision: 4,
+            min_create_revision: 5,
+            max_create_revision: 6,
+        };
+        let wanted = Range {
+            key: "a".into(),
+            range_end: "b".into(),
+            limit: 1,
+            revision: 2,
+            sort_order: SortOrder::Descend,
+            sort_target: SortTarget::ModRevision,
+            serializable: true,
+            keys_only: true,
+            count_only: true,
+            min_mod_revision: 3,
+            max_mod_revision: 4,
+            min_create_revision: 5,
+            max_create_revision: 6,
+        };
+        assert_eq!(range(message), Ok(wanted));
+    }
+
+    #[test]
+    fn every_field_of_a_write_and_of_a_deletion_arrives() {
+        let message = pb::PutRequest {
+            key: "a".into(),
+            value: "b".into(),
+            lease: 1,
+            prev_kv: true,
+            ignore_value: true,
+            ignore_lease: true,
+        };
+        let wanted = Put {
+            key: "a".into(),
+            value: "b".into(),
+            lease: 1,
+            ignore_value: true,
+            ignore_lease: true,
+            prev_kv: true,
+        };
+        assert_eq!(put(message), wanted);
+        let message =
+            pb::DeleteRangeRequest { key: "a".into(), range_end: "b".into(), prev_kv: true };
+        let wanted = DeleteRange { key: "a".into(), range_end: "b".into(), prev_kv: true };
+        assert_eq!(delete_range(message), wanted);
+    }
+
+    #[test]
+    fn the_target_of_a_comparison_decides_what_its_operand_is() {
+        let cases = [
+            (Target::Version, TargetUnion::Version(7), CompareTarget::Version(7)),
+            (Target::Create, TargetUnion::CreateRevision(7), CompareTarget::CreateRevision(7)),
+            (Target::Mod, TargetUnion::ModRevision(7), CompareTarget::ModRevision(7)),
+            (Target::Value, TargetUnion::Value("v".into()), CompareTarget::Value("v".into())),
+            (Target::Lease, TargetUnion::Lease(7), CompareTarget::Lease(7)),
+            // An operand for another target counts as not given.
+            (Target::Version, TargetUnion::Lease(7), CompareTarget::Version(0)),
+            (Target::Value, TargetUnion::Version(7), CompareTarget::Value("".into())),
+        ];
+        for (target, operand, wanted) in cases {
+            let message = compare_message(target.into(), Some(operand));
+            let found = compare(message).expect("a legal comparison");
+            assert_eq!(found.target, wanted);
+            assert_eq!(found.result, CompareResult::Greater);
+            assert_eq!((found.key.as_bytes(), found.range_end.as_bytes()), (&b"a"[..], &b"b"[..]));
+        }
+        let nothing_given = compare(compare_message(Target::Mod.into(), None));
+        assert_eq!(nothing_given.map(|it| it.target), Ok(CompareTarget::ModRevision(0)));
+    }
+
+    #[test]
+    fn what_means_nothing_is_refused_at_any_depth() {
+        let unsorted = |sort_order, sort_target| pb::RangeRequest {
+            sort_order,
+            sort_target,
+            ..pb::RangeRequest::default()
+        };
+        let invalid_sort = Refusal::Rejected(Rejection::InvalidSortOption);
+        assert_eq!(range(unsorted(3, 0)), Err(invalid_sort));
+        assert_eq!(range(unsorted(0, -1)), Err(invalid_sort));
+        assert_eq!(compare(compare_message(5, None)), Err(Refusal::UnknownCompare));
+
+        let inside = |operation: pb::RequestOp| {
+            let inner = pb::TxnRequest { failure: vec![operation], ..Default::default() };
+            let request = Some(Request::RequestTxn(inner));
+            txn(pb::TxnRequest { success: vec![pb::RequestOp { request }], ..Default::default() })
+        };
+        let nothing = pb::RequestOp { request: None };
+        assert_eq!(inside(nothing), Err(Refusal::Rejected(Rejection::KeyNotFound)));
+        let request = Some(Request::RequestRange(unsorted(9, 0)));
+        assert_eq!(inside(pb::RequestOp { request }), Err(invalid_sort));
+    }
+
+    #[test]
+    fn a_transaction_is_answered_operation_by_operation() {
+        let kv = KeyValue {
+            key: "a".into(),
+            create_revision: 2,
+            mod_revision: 3,
+            version: 2,
+            value: "v".into(),
+            lease: 4,
+        };
+        let found = RangeReply { revision: 5, kvs: vec![kv.clone()], more: true, count: 9 };
+        let deleted = DeleteRangeReply { revision: 5, deleted: 1, previous: vec![kv.clone()] };
+        let reply = TxnReply {
+            revision: 5,
+            succeeded: true,
+            replies: vec![
+                OperationReply::Range(found),
+                OperationReply::Put(PutReply { revision: 5, previous: Some(kv) }),
+                OperationReply::DeleteRange(deleted),
+                OperationReply::Txn(TxnReply::default()),
+            ],
+        };
+        let header = pb::ResponseHeader { cluster_id: 1, member_id: 2, revision: 5, raft_term: 3 };
+        let answer = txn_response(reply, header);
+        assert_eq!((answer.header, answer.succeeded), (Some(header), true));
+
+        let pair = mvccpb::KeyValue {
+            key: "a".into(),
+            create_revision: 2,
+            mod_revision: 3,
+            version: 2,
+            value: "v".into(),
+            lease: 4,
+        };
+        let inner = Some(revision_only(5));
+        let wanted = [
+            Response::ResponseRange(pb::RangeResponse {
+                header: inner,
+                kvs: vec![pair.clone()],
+                more: true,
+                count: 9,
+            }),
+            Response::ResponsePut(pb::PutResponse { header: inner, prev_kv: Some(pair.clone()) }),
+            Response::ResponseDeleteRange(pb::DeleteRangeResponse {
+                header: inner,
+                deleted: 1,
+                prev_kvs: vec![pair],
+            }),
+            Response::ResponseTxn(pb::TxnResponse {
+                header: Some(pb::ResponseHeader::default()),
+                succeeded: false,
+                responses: Vec::new(),
+            }),
+        ];
+        let found: Vec<_> = answer.responses.into_iter().filter_map(|it| it.response).collect();
+        assert_eq!(found, wanted);
+    }
+}
