@@ -167,7 +167,9 @@ pub struct Chunk {
     pub last: bool,
 }
 
-/// Names a proposal at the node where it was made.
+/// Names a proposal at the node where it was made. It never names another one, not even after a
+/// restart, and it is submitted once under a ballot: a leader takes each name once, since the
+/// network may repeat it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProposalId(pub u64);
 

@@ -8,7 +8,7 @@ use super::progress::{Progress, State, Window};
 use super::reads::{Read, Reads};
 use super::snapshot::Transfer;
 use super::{Bug, Raft, Role};
-use crate::{Output, Proposal, ReadId, Refusal};
+use crate::{Output, Proposal, ProposalId, ReadId, Refusal};
 
 /// A server that leads.
 #[derive(Debug)]
@@ -99,18 +99,26 @@ impl Raft {
 
     /// A follower's clients propose.
     pub(super) fn propose_forwarded(&mut self, from: NodeId, proposals: Vec<Proposal>) {
-        // Within a term leadership is never regained, so nobody else can take these any more.
+        if !matches!(self.role, Role::Leader(_)) {
+            // It led this term once, and if the message was repeated, it holds these proposals. So
+            // it must not refuse them; the next term's opening entry will tell.
+            return;
+        }
         let mut refused = Vec::new();
-        let mut why = Refusal::NoLeader;
         for Proposal { id, command } in proposals {
-            if let Err(reason) = self.append_command(command) {
-                why = reason;
+            if !self.has_taken(from, id) && self.append_command(command).is_err() {
                 refused.push(id);
             }
         }
         if !refused.is_empty() {
-            self.send(from, Body::Refuse { ids: refused, reason: why });
+            self.send(from, Body::Refuse { ids: refused, reason: Refusal::Overloaded });
         }
+    }
+
+    /// Whether this proposal came before, as a leader; notes that it has come.
+    fn has_taken(&mut self, from: NodeId, id: ProposalId) -> bool {
+        let Role::Leader(leader) = &mut self.role else { return false };
+        leader.progress.get_mut(&from).is_some_and(|progress| !progress.taken.take(id))
     }
 
     /// A follower's client reads.

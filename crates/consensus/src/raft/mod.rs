@@ -40,6 +40,7 @@ mod message;
 mod progress;
 mod reads;
 mod snapshot;
+mod taken;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -3,6 +3,7 @@ use std::collections::VecDeque;
 use althing_core::{Index, Time};
 
 use super::snapshot::Transfer;
+use super::taken::Taken;
 
 /// What a leader knows about one follower.
 ///
@@ -22,6 +23,8 @@ pub(super) struct Progress {
     pub(super) round: u64,
     /// The commit index that it was told last.
     pub(super) commit_told: Index,
+    /// What its clients proposed.
+    pub(super) taken: Taken,
 }
 
 /// How a follower is being supplied.
@@ -39,7 +42,7 @@ pub(super) enum State {
 }
 
 impl Progress {
-    pub(super) const fn new(last: Index, now: Time) -> Self {
+    pub(super) fn new(last: Index, now: Time) -> Self {
         Self {
             matched: Index::ZERO,
             next: last.next(),
@@ -47,6 +50,7 @@ impl Progress {
             heard_at: now,
             round: 0,
             commit_told: Index::ZERO,
+            taken: Taken::default(),
         }
     }
 
