@@ -1,1 +1,107 @@
-//! (being written)
+//! The world in one thread: a cluster's whole life from one seed.
+//!
+//! The machines of the other crates run here as they run in a server: the same consensus, the same
+//! log and snapshots, the same keyspace. Around them stands a world that is made up: a network that
+//! loses, repeats, delays and reorders messages and comes apart; disks that lose and tear what was
+//! not synced, fill up and fail; clocks that drift; processes that die at any moment or are not
+//! scheduled for a while. All of it is drawn from the seed, so a life that went wrong can be lived
+//! again, step for step. Checkers look on: after every step at what must always hold
+//! ([`Invariant`]), at the end at what clients saw ([`linearizability`]), and at whether the cluster
+//! works again once nothing goes wrong any more.
+//!
+//! ```
+//! let outcome = althing_sim::run(7, &althing_sim::Options::default());
+//! assert_eq!(outcome.violations, []);
+//! println!("{outcome}");
+//! ```
+//!
+//! What it is not: it starts no thread and reads no clock. Seeds do not depend on one another, so
+//! whoever has several cores runs several seeds.
+//!
+//! Left out so far: bit rot and misdirected writes, replaced disks, changes of membership, mixed
+//! versions.
+
+pub mod linearizability;
+
+mod options;
+mod outcome;
+mod coverage;
+mod invariants;
+mod protocol;
+mod profile;
+mod world;
+mod server;
+mod shared;
+mod client;
+mod envelope;
+mod network;
+mod disk;
+mod clock;
+mod queue;
+mod timeline;
+mod fold;
+
+pub use coverage::{Coverage, Mark};
+pub use invariants::{Invariant, Violation};
+pub use options::Options;
+pub use outcome::{Outcome, Summary};
+pub use protocol::{Protocol, RaftProtocol, Settings};
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use althing_core::Random;
+
+use profile::Profile;
+use timeline::Timeline;
+use world::World;
+
+/// Lives the life of this seed, on Raft.
+///
+/// The same seed and options give the same outcome, on every machine. An assertion that fires in one
+/// of the machines is an outcome too ([`Invariant::Assertion`]); the panic's message goes wherever
+/// the program's panics go.
+pub fn run(seed: u64, options: &Options) -> Outcome {
+    run_with(seed, options, RaftProtocol::draw)
+}
+
+/// As [`run`], with another protocol: `protocol` makes it from the sizes and times that were drawn
+/// for this life.
+pub fn run_with<P: Protocol>(
+    seed: u64,
+    options: &Options,
+    protocol: impl Fn(&Settings, &Options) -> P,
+) -> Outcome {
+    let outcome = live(seed, options, &protocol, 0);
+    if outcome.violations.is_empty() || options.timeline_lines == 0 {
+        return outcome;
+    }
+    // It cost nothing to live without a diary; live again with one.
+    live(seed, options, &protocol, options.timeline_lines)
+}
+
+fn live<P: Protocol>(
+    seed: u64,
+    options: &Options,
+    protocol: &impl Fn(&Settings, &Options) -> P,
+    timeline_lines: usize,
+) -> Outcome {
+    let mut random = Random::new(seed);
+    let profile = Profile::draw(&mut random.fork());
+    let nodes = options.nodes.unwrap_or(if random.chance(0.7) { 3 } else { 5 });
+    let protocol = protocol(&profile.settings(), options);
+    let timeline = Timeline::new(timeline_lines);
+    let mut world = World::new(protocol, nodes, options.storm, profile, timeline, &mut random);
+    let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
+    if let Err(panic) = lived {
+        let detail = text(&*panic);
+        world.shared().checker.report(Invariant::Assertion, detail);
+    }
+    Outcome::of(seed, nodes, world)
+}
+
+/// What a panic says.
+fn text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word").into()
+}

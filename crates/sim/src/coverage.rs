@@ -1,0 +1,196 @@
+use std::fmt;
+
+/// Something that a run can meet: a kind of fault, or a branch of recovery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// A message was lost.
+    MessageLost,
+    /// A message came twice.
+    MessageDuplicated,
+    /// A message came after one that was sent later, on the same link.
+    MessageReordered,
+    /// A message was sent where no way led.
+    MessageCut,
+    /// Nodes were parted, both ways.
+    Partition,
+    /// Nodes were parted one way only, or not transitively.
+    PartitionOneWay,
+    /// A node lost its power.
+    PowerLoss,
+    /// All nodes lost their power at once.
+    PowerLossOfAll,
+    /// A process died.
+    ProcessDeath,
+    /// A node died while its log was being written.
+    DeathDuringWrite,
+    /// A node died while it was starting.
+    DeathDuringStart,
+    /// Of a file's unsynced writes, some sectors survived and some did not.
+    TornWrite,
+    /// A node was not scheduled for a while.
+    Pause,
+    /// A node's disk was slow for a while.
+    SlowDisk,
+    /// A node ended because its disk was full.
+    DiskFull,
+    /// A node ended because its disk failed.
+    DiskFailed,
+    /// A node's clock ran more than one percent too fast or too slow.
+    ClockDrift,
+    /// A node started with an empty disk.
+    FirstStart,
+    /// A node came back.
+    Restart,
+    /// A node could not open its store because the disk was full or failed, and tried later.
+    StartFailed,
+    /// The log ended in a write that was never completed, and it was cut off.
+    TornTailCut,
+    /// A node restored its state from a snapshot when it started.
+    SnapshotRestored,
+    /// A node took a snapshot.
+    SnapshotTaken,
+    /// A piece of a snapshot was sent.
+    SnapshotChunkSent,
+    /// A snapshot was asked for that was no longer there.
+    SnapshotGone,
+    /// A piece of a snapshot was not the one that was due.
+    SnapshotOutOfOrder,
+    /// A snapshot came whole and did not check.
+    SnapshotRejected,
+    /// A node died with a snapshot half received.
+    SnapshotInterrupted,
+    /// A node went on from a snapshot that it received.
+    SnapshotInstalled,
+    /// A follower's entries were replaced by a leader's.
+    ConflictTruncated,
+    /// A proposal was taken by a follower, for its leader.
+    ProposalForwarded,
+    /// A proposal was refused, here or by the leader.
+    ProposalRefused,
+    /// A proposal was known to be lost when a later leader's first entry was applied.
+    ProposalLost,
+    /// A read was asked for at a follower.
+    ReadForwarded,
+    /// A read was refused because nobody was known to lead.
+    ReadRefused,
+    /// A deposed leader refused its reads.
+    ReadDeposed,
+    /// A leader stopped leading while it lived.
+    LeaderDeposed,
+    /// A client gave up waiting.
+    ClientTimeout,
+    /// A swap found something else.
+    SwapKept,
+    /// The keyspace was compacted.
+    Compacted,
+    /// The faults ended while a minority stayed down.
+    MinorityLeftDown,
+}
+
+impl Mark {
+    /// All of them, in order.
+    pub const ALL: [Self; 41] = [
+        Self::MessageLost,
+        Self::MessageDuplicated,
+        Self::MessageReordered,
+        Self::MessageCut,
+        Self::Partition,
+        Self::PartitionOneWay,
+        Self::PowerLoss,
+        Self::PowerLossOfAll,
+        Self::ProcessDeath,
+        Self::DeathDuringWrite,
+        Self::DeathDuringStart,
+        Self::TornWrite,
+        Self::Pause,
+        Self::SlowDisk,
+        Self::DiskFull,
+        Self::DiskFailed,
+        Self::ClockDrift,
+        Self::FirstStart,
+        Self::Restart,
+        Self::StartFailed,
+        Self::TornTailCut,
+        Self::SnapshotRestored,
+        Self::SnapshotTaken,
+        Self::SnapshotChunkSent,
+        Self::SnapshotGone,
+        Self::SnapshotOutOfOrder,
+        Self::SnapshotRejected,
+        Self::SnapshotInterrupted,
+        Self::SnapshotInstalled,
+        Self::ConflictTruncated,
+        Self::ProposalForwarded,
+        Self::ProposalRefused,
+        Self::ProposalLost,
+        Self::ReadForwarded,
+        Self::ReadRefused,
+        Self::ReadDeposed,
+        Self::LeaderDeposed,
+        Self::ClientTimeout,
+        Self::SwapKept,
+        Self::Compacted,
+        Self::MinorityLeftDown,
+    ];
+
+    /// Whether it is a fault that the simulator brings about, rather than something that followed.
+    pub const fn is_fault(self) -> bool {
+        (self as usize) <= Self::ClockDrift as usize
+    }
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // "MessageLost" reads as "message lost".
+        for (position, letter) in format!("{self:?}").char_indices() {
+            if letter.is_ascii_uppercase() && position > 0 {
+                f.write_str(" ")?;
+            }
+            write!(f, "{}", letter.to_ascii_lowercase())?;
+        }
+        Ok(())
+    }
+}
+
+/// How often a run, or many, met each [`Mark`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Coverage([u64; Mark::ALL.len()]);
+
+impl Default for Coverage {
+    fn default() -> Self {
+        Self([0; Mark::ALL.len()])
+    }
+}
+
+impl Coverage {
+    /// How often this happened.
+    pub const fn count(&self, mark: Mark) -> u64 {
+        self.0[mark as usize]
+    }
+
+    /// Each mark with its count, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (Mark, u64)> {
+        Mark::ALL.into_iter().map(|mark| (mark, self.count(mark)))
+    }
+
+    /// What never happened.
+    pub fn missing(&self) -> impl Iterator<Item = Mark> {
+        self.iter().filter(|(_, count)| *count == 0).map(|(mark, _)| mark)
+    }
+
+    /// How many faults were brought about.
+    pub fn faults(&self) -> u64 {
+        self.iter().filter(|(mark, _)| mark.is_fault()).map(|(_, count)| count).sum()
+    }
+
+    /// Adds another run's counts.
+    pub fn add(&mut self, other: &Self) {
+        for (count, more) in self.0.iter_mut().zip(other.0) {
+            *count += more;
+        }
+    }
+
+    pub(crate) const fn mark(&mut self, mark: Mark) {
+        self.0[mark as usize] += 1;
+    }
+}

@@ -1,0 +1,91 @@
+use std::collections::VecDeque;
+
+use althing_core::{Ballot, Entry, Index, LogId, Payload, Record};
+
+use crate::fold::Fold;
+
+/// What a replica remembers according to the records it issued: the checker's own reading of them,
+/// which shares no code with the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Memory {
+    pub(super) promise: Ballot,
+    pub(super) begin: LogId,
+    entries: VecDeque<Noted>,
+}
+
+/// An entry without its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Noted {
+    pub(super) ballot: Ballot,
+    /// Of the payload.
+    pub(super) hash: u64,
+}
+
+impl Noted {
+    pub(super) fn of(entry: &Entry) -> Self {
+        let hash = match &entry.payload {
+            Payload::Opening => 0,
+            Payload::Command(bytes) => Fold::of(bytes),
+        };
+        Self { ballot: entry.id.ballot, hash }
+    }
+}
+
+impl Memory {
+    pub(super) fn new(promise: Ballot, begin: LogId, entries: &[Entry]) -> Self {
+        Self { promise, begin, entries: entries.iter().map(Noted::of).collect() }
+    }
+
+    pub(super) fn last(&self) -> LogId {
+        let ballot = self.entries.back().map_or(self.begin.ballot, |noted| noted.ballot);
+        LogId::new(ballot, self.begin.index.plus(self.entries.len() as u64))
+    }
+
+    pub(super) fn at(&self, index: Index) -> Option<Noted> {
+        let position = index.0.checked_sub(self.begin.index.0 + 1)?;
+        self.entries.get(usize::try_from(position).ok()?).copied()
+    }
+
+    /// Whether this very entry is held, or the log begins after it.
+    pub(super) fn holds(&self, id: LogId) -> bool {
+        id == self.begin || self.at(id.index).is_some_and(|noted| noted.ballot == id.ballot)
+    }
+
+    pub(super) fn take(&mut self, record: &Record) {
+        match record {
+            Record::Promise(ballot) => self.promise = *ballot,
+            Record::Append(entries) => {
+                let Some(first) = entries.first() else { return };
+                self.truncate(first.id.index);
+                self.entries.extend(entries.iter().map(Noted::of));
+            }
+            Record::Begin(id) => self.begin_at(*id),
+        }
+    }
+
+    /// Entries from `from` on are no more.
+    fn truncate(&mut self, from: Index) {
+        let keep = from.0.saturating_sub(self.begin.index.0 + 1);
+        self.entries.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+    }
+
+    pub(super) fn begin_at(&mut self, id: LogId) {
+        if id.index <= self.begin.index {
+            return;
+        }
+        if self.holds(id) {
+            let count = usize::try_from(id.index.since(self.begin.index)).unwrap_or(usize::MAX);
+            self.entries.drain(..count);
+        } else {
+            self.entries.clear();
+        }
+        self.begin = id;
+    }
+
+    /// Whether `other` is this, seen from a beginning at or after this one's.
+    pub(super) fn is_as(&self, other: &Self) -> bool {
+        let mut moved = self.clone();
+        moved.begin_at(other.begin);
+        moved == *other
+    }
+}

@@ -1,0 +1,477 @@
+//! What must hold whatever happens, checked after every step.
+//!
+//! The checker believes nobody: it keeps its own account of what each replica issued, of what is
+//! durable and of what was committed, and holds every step of every node against it. The five
+//! properties of Raft are those of figure 3 of the paper; with ballots for terms they hold of
+//! Multi-Paxos as well, as far as it has leaders.
+
+mod memory;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+
+use althing_consensus::{ProposalId, Role, Status};
+use althing_core::{Ballot, Entry, Index, LogId, NodeId, Op, Record};
+
+use memory::{Memory, Noted};
+
+/// What was broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Invariant {
+    /// At most one leader in a term.
+    ElectionSafety,
+    /// A leader only adds to its log.
+    LeaderAppendOnly,
+    /// Two logs that hold the same entry hold the same before it.
+    LogMatching,
+    /// What was committed is in the log of every later leader.
+    LeaderCompleteness,
+    /// No two nodes apply different commands at one place.
+    StateMachineSafety,
+    /// Nodes that applied the same have the same state.
+    EqualState,
+    /// Terms, votes, commit and applied indexes never fall.
+    Monotonic,
+    /// What is committed is durable on a quorum, and stays so.
+    Durability,
+    /// A node comes back with what was durable, and nothing that was never written.
+    Recovery,
+    /// A proposal is applied once at most, and never after it was refused.
+    ProposalOutcome,
+    /// What clients saw can be explained by one store that does one thing at a time.
+    Linearizability,
+    /// Once the faults have stopped, the cluster works.
+    Liveness,
+    /// No code gave up by an assertion of its own.
+    Assertion,
+}
+
+impl fmt::Display for Invariant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ElectionSafety => "Election Safety",
+            Self::LeaderAppendOnly => "Leader Append-Only",
+            Self::LogMatching => "Log Matching",
+            Self::LeaderCompleteness => "Leader Completeness",
+            Self::StateMachineSafety => "State Machine Safety",
+            Self::EqualState => "Equal State",
+            Self::Monotonic => "Monotonic",
+            Self::Durability => "Durability",
+            Self::Recovery => "Recovery",
+            Self::ProposalOutcome => "Proposal Outcome",
+            Self::Linearizability => "Linearizability",
+            Self::Liveness => "Liveness",
+            Self::Assertion => "Assertion",
+        })
+    }
+}
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which.
+    pub invariant: Invariant,
+    /// Who did what.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is violated: {}", self.invariant, self.detail)
+    }
+}
+
+/// The account of everything that happened.
+#[derive(Debug)]
+pub(crate) struct Checker {
+    nodes: BTreeMap<NodeId, Account>,
+    leaders: BTreeMap<u64, NodeId>,
+    /// Every entry that was ever in a log: what it carries, and the ballot of the one before it.
+    entries: BTreeMap<LogId, Linked>,
+    /// By place, from the first on.
+    committed: Vec<Committed>,
+    /// By place: what was applied there first.
+    applied: Vec<Applied>,
+    proposals: BTreeMap<(NodeId, ProposalId), Outcome>,
+    violations: Vec<Violation>,
+}
+
+/// What became of a proposal.
+#[derive(Clone, Copy, Debug, Default)]
+struct Outcome {
+    refused: bool,
+    applied: Option<Index>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    /// As issued.
+    written: Memory,
+    /// As far as it is known to be durable.
+    durable: Memory,
+    issued: VecDeque<(Op, Vec<Record>)>,
+    /// The newest durable snapshot.
+    snapshot: LogId,
+    /// Of this life.
+    promise: Ballot,
+    commit: Index,
+    applied: Index,
+    leads: Option<u64>,
+    is_alive: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Linked {
+    previous: Ballot,
+    hash: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Committed {
+    id: LogId,
+    /// The term in which it was first known to be.
+    round: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Applied {
+    noted: Noted,
+    /// Of the state after it, where somebody said.
+    state: u64,
+}
+
+impl Account {
+    /// Whether this entry, or a state with it, survives the loss of power.
+    fn keeps(&self, id: LogId) -> bool {
+        self.snapshot.index >= id.index || self.durable.begin.index >= id.index
+            || self.durable.holds(id)
+    }
+}
+
+impl Checker {
+    pub(crate) fn new(nodes: &[NodeId]) -> Self {
+        Self {
+            nodes: nodes.iter().map(|node| (*node, Account::default())).collect(),
+            leaders: BTreeMap::new(),
+            entries: BTreeMap::new(),
+            committed: Vec::new(),
+            applied: Vec::new(),
+            proposals: BTreeMap::new(),
+            violations: Vec::new(),
+        }
+    }
+
+    pub(crate) fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    pub(crate) fn into_violations(self) -> Vec<Violation> {
+        self.violations
+    }
+
+    /// Elections that somebody won.
+    pub(crate) fn elections(&self) -> u64 {
+        self.leaders.len() as u64
+    }
+
+    /// The last committed place.
+    pub(crate) fn committed(&self) -> Index {
+        Index(self.committed.len() as u64)
+    }
+
+    pub(crate) fn report(&mut self, invariant: Invariant, detail: String) {
+        self.violations.push(Violation { invariant, detail });
+    }
+
+    fn require(&mut self, holds: bool, invariant: Invariant, detail: impl FnOnce() -> String) {
+        if !holds {
+            self.report(invariant, detail());
+        }
+    }
+
+    fn account(&mut self, node: NodeId) -> &mut Account {
+        self.nodes.get_mut(&node).expect("every node has an account")
+    }
+
+    /// A node issued a write. Returns whether it replaces entries.
+    pub(crate) fn issued(&mut self, node: NodeId, op: Op, records: &[Record]) -> bool {
+        let mut replaces = false;
+        for record in records {
+            if let Record::Append(entries) = record {
+                replaces |= self.appended(node, entries);
+            }
+            self.account(node).written.take(record);
+        }
+        self.account(node).issued.push_back((op, records.to_vec()));
+        replaces
+    }
+
+    fn appended(&mut self, node: NodeId, entries: &[Entry]) -> bool {
+        let Some(first) = entries.first() else { return false };
+        let account = self.account(node);
+        let overwrites = first.id.index <= account.written.last().index;
+        let leads = account.leads;
+        let mut previous = match account.written.at(first.id.index.previous()) {
+            Some(noted) => noted.ballot,
+            None => account.written.begin.ballot,
+        };
+        self.require(!(overwrites && leads.is_some()), Invariant::LeaderAppendOnly, || {
+            format!("{node} leads in term {leads:?} and overwrites {}", first.id)
+        });
+        for entry in entries {
+            let linked = Linked { previous, hash: Noted::of(entry).hash };
+            previous = entry.id.ballot;
+            let known = *self.entries.entry(entry.id).or_insert(linked);
+            self.require(known == linked, Invariant::LogMatching, || {
+                format!(
+                    "{node} has {} after an entry of {}, where another log has it after one of {}",
+                    entry.id, linked.previous, known.previous
+                )
+            });
+        }
+        overwrites
+    }
+
+    /// A node's writes up to `op` are durable.
+    pub(crate) fn persisted(&mut self, node: NodeId, op: Op) {
+        let account = self.nodes.get_mut(&node).expect("every node has an account");
+        let committed = &self.committed;
+        let mut lost = None;
+        while let Some((_, records)) = account.issued.pop_front_if(|(issued, _)| *issued <= op) {
+            for record in &records {
+                if let Record::Append(entries) = record {
+                    lost = lost.or_else(|| overwritten(committed, &account.durable, entries));
+                }
+                account.durable.take(record);
+            }
+        }
+        if let Some(id) = lost {
+            let detail = format!("{node} overwrote {id} on its disk, which is committed");
+            self.report(Invariant::Durability, detail);
+        }
+    }
+
+    /// A snapshot of the state after `id` is durable on a node.
+    pub(crate) fn snapshotted(&mut self, node: NodeId, id: LogId) {
+        let account = self.account(node);
+        if id.index > account.snapshot.index {
+            account.snapshot = id;
+        }
+    }
+
+    /// A node died.
+    pub(crate) fn ended(&mut self, node: NodeId) {
+        let account = self.account(node);
+        account.is_alive = false;
+        account.leads = None;
+    }
+
+    /// A node starts with what its disk holds; `snapshot` is the state it was restored from, with
+    /// its hash.
+    pub(crate) fn recovered(
+        &mut self,
+        node: NodeId,
+        promise: Ballot,
+        begin: LogId,
+        entries: &[Entry],
+        state: u64,
+    ) {
+        let found = Memory::new(promise, begin, entries);
+        let account = self.account(node);
+        let mut expected = account.durable.clone();
+        let mut fits = expected.is_as(&found);
+        for (_, records) in std::mem::take(&mut account.issued) {
+            for record in &records {
+                expected.take(record);
+            }
+            fits = fits || expected.is_as(&found);
+        }
+        let (durable, snapshot) = (account.durable.last(), account.snapshot);
+        account.written = found.clone();
+        account.durable = found;
+        if begin.index > account.snapshot.index {
+            account.snapshot = begin;
+        }
+        account.promise = promise;
+        account.commit = begin.index;
+        account.applied = begin.index;
+        account.is_alive = true;
+        self.require(fits, Invariant::Recovery, || {
+            format!(
+                "{node} came back with {promise}, a log from {begin} with {} entries; durable were \
+                 at least the entries up to {durable} and the snapshot at {snapshot}",
+                entries.len()
+            )
+        });
+        self.require(begin.index >= snapshot.index, Invariant::Recovery, || {
+            format!("{node} came back at {begin} although a snapshot at {snapshot} was durable")
+        });
+        self.state_at(node, begin.index, state);
+    }
+
+    /// A node goes on from a snapshot that it received.
+    pub(crate) fn installed(&mut self, node: NodeId, id: LogId, state: u64) {
+        let account = self.account(node);
+        account.commit = account.commit.max(id.index);
+        account.applied = account.applied.max(id.index);
+        self.state_at(node, id.index, state);
+    }
+
+    fn state_at(&mut self, node: NodeId, index: Index, state: u64) {
+        let Some(position) = index.0.checked_sub(1) else { return };
+        let known = usize::try_from(position).ok().and_then(|at| self.applied.get(at)).copied();
+        let equal = known.is_some_and(|known| known.state == state);
+        self.require(equal, Invariant::EqualState, || {
+            format!("{node} restored a state at {index} that nobody had there")
+        });
+    }
+
+    /// A node applied an entry, and its state then had this hash.
+    pub(crate) fn applied(&mut self, node: NodeId, entry: &Entry, state: u64) {
+        let index = entry.id.index;
+        let before = std::mem::replace(&mut self.account(node).applied, index);
+        self.require(before.next() == index, Invariant::Monotonic, || {
+            format!("{node} applied {index} after {before}")
+        });
+        let noted = Noted::of(entry);
+        let position = usize::try_from(index.0 - 1).unwrap_or(usize::MAX);
+        if position == self.applied.len() {
+            self.applied.push(Applied { noted, state });
+        }
+        let Some(first) = self.applied.get(position).copied() else {
+            self.report(
+                Invariant::StateMachineSafety,
+                format!("{node} applied {index}, and nobody the one before"),
+            );
+            return;
+        };
+        self.require(first.noted == noted, Invariant::StateMachineSafety, || {
+            format!(
+                "{node} applied {} where another node applied an entry of {}",
+                entry.id, first.noted.ballot
+            )
+        });
+        if first.noted == noted {
+            self.require(first.state == state, Invariant::EqualState, || {
+                format!("{node} has another state than others after {}", entry.id)
+            });
+        }
+    }
+
+    /// Whether a node leads after a step. Told before what it issued in that step.
+    pub(crate) fn leads(&mut self, node: NodeId, status: &Status) {
+        let account = self.account(node);
+        let promise = std::mem::replace(&mut account.promise, status.promise);
+        let round = status.promise.round;
+        let leads = (status.role == Role::Leader).then_some(round);
+        let before = std::mem::replace(&mut account.leads, leads);
+        if status.promise < promise {
+            let detail = format!("{node} promised {promise} and now only {}", status.promise);
+            self.report(Invariant::Monotonic, detail);
+        }
+        if leads.is_some() && leads != before {
+            self.elected(node, round);
+        }
+    }
+
+    /// How far a node's log is committed after a step. Told after what it issued in that step.
+    pub(crate) fn progressed(&mut self, node: NodeId, status: &Status) {
+        let account = self.account(node);
+        let commit = account.commit;
+        account.commit = status.commit;
+        if status.commit < commit {
+            let detail = format!("{node} committed up to {commit}, now up to {}", status.commit);
+            self.report(Invariant::Monotonic, detail);
+        }
+        if status.commit > commit {
+            self.committed_to(node, status.commit, status.promise.round);
+        }
+    }
+
+    /// A proposal of this node was said never to be applied.
+    pub(crate) fn proposal_refused(&mut self, node: NodeId, id: ProposalId) {
+        let outcome = self.proposals.entry((node, id)).or_default();
+        outcome.refused = true;
+        self.require_one_outcome(node, id);
+    }
+
+    /// A proposal was applied at this place, by anyone.
+    pub(crate) fn proposal_applied(&mut self, node: NodeId, id: ProposalId, index: Index) {
+        let outcome = self.proposals.entry((node, id)).or_default();
+        let first = *outcome.applied.get_or_insert(index);
+        self.require(first == index, Invariant::ProposalOutcome, || {
+            format!("proposal {} of {node} was applied at {first} and at {index}", id.0)
+        });
+        self.require_one_outcome(node, id);
+    }
+
+    fn require_one_outcome(&mut self, node: NodeId, id: ProposalId) {
+        let Some(Outcome { refused: true, applied: Some(index) }) = self.proposals.get(&(node, id))
+        else {
+            return;
+        };
+        let detail = format!("proposal {} of {node} was refused, and applied at {index}", id.0);
+        self.report(Invariant::ProposalOutcome, detail);
+    }
+
+    fn elected(&mut self, node: NodeId, round: u64) {
+        let leader = *self.leaders.entry(round).or_insert(node);
+        self.require(leader == node, Invariant::ElectionSafety, || {
+            format!("{leader} and {node} both lead in term {round}")
+        });
+        let last = self.committed.iter().rev().find(|committed| committed.round < round);
+        let Some(Committed { id, .. }) = last.copied() else { return };
+        self.require_complete(node, round, id);
+    }
+
+    fn require_complete(&mut self, leader: NodeId, round: u64, id: LogId) {
+        let written = &self.account(leader).written;
+        let complete = written.begin.index >= id.index || written.holds(id);
+        let last = written.last();
+        self.require(complete, Invariant::LeaderCompleteness, || {
+            format!("{leader} leads in term {round} with a log up to {last}, without {id}, which \
+                     was committed before")
+        });
+    }
+
+    /// A node says that its log is committed up to `to`.
+    fn committed_to(&mut self, node: NodeId, to: Index, round: u64) {
+        let from = self.committed().next().0;
+        let written = &self.account(node).written;
+        let mut news = Vec::new();
+        for index in from..=to.0 {
+            let index = Index(index);
+            match written.at(index) {
+                Some(noted) => news.push(LogId::new(noted.ballot, index)),
+                None if index == written.begin.index => news.push(written.begin),
+                None => break,
+            }
+        }
+        let Some(last) = news.last().copied() else { return };
+        self.committed.extend(news.into_iter().map(|id| Committed { id, round }));
+        let keepers = self.nodes.values().filter(|account| account.keeps(last)).count();
+        let majority = keepers * 2 > self.nodes.len();
+        self.require(majority, Invariant::Durability, || {
+            format!("{node} committed {last}, which is durable on {keepers} nodes only")
+        });
+        let later: Vec<(NodeId, u64)> = self
+            .nodes
+            .iter()
+            .filter_map(|(other, account)| Some((*other, account.leads?)))
+            .filter(|(_, leads)| *leads > round)
+            .collect();
+        for (leader, round) in later {
+            self.require_complete(leader, round, last);
+        }
+    }
+}
+
+/// The first committed entry that these would replace by another.
+fn overwritten(committed: &[Committed], durable: &Memory, entries: &[Entry]) -> Option<LogId> {
+    let first = entries.first()?.id.index;
+    let from = usize::try_from(first.0 - 1).unwrap_or(usize::MAX);
+    committed.get(from..)?.iter().map(|committed| committed.id).find(|id| {
+        let kept = |entry: &Entry| entry.id == *id;
+        durable.holds(*id) && !entries.iter().any(kept)
+    })
+}

@@ -1,0 +1,147 @@
+use std::time::Duration;
+
+use althing_core::{Random, Time};
+
+/// How the network behaves where it is not cut.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Weather {
+    /// How likely a message is lost.
+    pub(crate) loss: f64,
+    /// How likely it comes twice.
+    pub(crate) duplication: f64,
+    /// The least delay.
+    pub(crate) delay_min: Duration,
+    /// The most, but for the tail.
+    pub(crate) delay_max: Duration,
+    /// How likely a message is in the tail.
+    pub(crate) tail: f64,
+    /// The most delay in the tail.
+    pub(crate) tail_max: Duration,
+}
+
+impl Weather {
+    /// Nothing goes wrong.
+    pub(crate) const FAIR: Self = Self {
+        loss: 0.0,
+        duplication: 0.0,
+        delay_min: Duration::from_micros(200),
+        delay_max: Duration::from_micros(1_500),
+        tail: 0.0,
+        tail_max: Duration::from_micros(1_500),
+    };
+
+    /// When messages never wait much longer than this, nothing is late.
+    fn delay(&self, random: &mut Random) -> Duration {
+        if self.tail > 0.0 && random.chance(self.tail) {
+            random.duration(self.delay_max, self.tail_max + Duration::from_nanos(1))
+        } else {
+            random.duration(self.delay_min, self.delay_max + Duration::from_nanos(1))
+        }
+    }
+}
+
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// There is no way to the receiver.
+    Cut,
+    /// It got lost.
+    Lost,
+    /// It comes once.
+    Once(Time),
+    /// It comes twice.
+    Twice(Time, Time),
+}
+
+/// Who can reach whom, and how well.
+#[derive(Debug)]
+pub(crate) struct Network {
+    pub(crate) weather: Weather,
+    /// By sender and receiver: how many cuts lie between them.
+    cuts: Vec<Vec<u32>>,
+    random: Random,
+}
+
+/// Links that are cut together, each from one node to another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Cut(pub(crate) Vec<(usize, usize)>);
+
+impl Network {
+    pub(crate) fn new(nodes: usize, weather: Weather, random: Random) -> Self {
+        Self { weather, cuts: vec![vec![0; nodes]; nodes], random }
+    }
+
+    pub(crate) fn route(&mut self, now: Time, from: usize, to: usize) -> Fate {
+        let Self { weather, cuts, random } = self;
+        if cuts[from][to] > 0 {
+            return Fate::Cut;
+        }
+        if random.chance(weather.loss) {
+            return Fate::Lost;
+        }
+        let first = now + weather.delay(random);
+        if random.chance(weather.duplication) {
+            return Fate::Twice(first, now + weather.delay(random));
+        }
+        Fate::Once(first)
+    }
+
+    /// Cuts links, until [`Self::mend`] is called as often.
+    pub(crate) fn cut(&mut self, cut: &Cut) {
+        for (from, to) in &cut.0 {
+            self.cuts[*from][*to] += 1;
+        }
+    }
+
+    pub(crate) fn mend(&mut self, cut: &Cut) {
+        for (from, to) in &cut.0 {
+            self.cuts[*from][*to] = self.cuts[*from][*to].saturating_sub(1);
+        }
+    }
+
+    /// Mends everything.
+    pub(crate) fn mend_all(&mut self) {
+        for row in &mut self.cuts {
+            row.fill(0);
+        }
+    }
+}
+
+impl Cut {
+    /// All links between the nodes of one side and those of the other, both ways.
+    pub(crate) fn between(side: &[bool]) -> Self {
+        Self::links(side.len(), |from, to| side[from] != side[to])
+    }
+
+    /// Nothing from this node reaches anyone.
+    pub(crate) fn outbound(nodes: usize, node: usize) -> Self {
+        Self::links(nodes, |from, _| from == node)
+    }
+
+    /// Nothing reaches this node.
+    pub(crate) fn inbound(nodes: usize, node: usize) -> Self {
+        Self::links(nodes, |_, to| to == node)
+    }
+
+    /// Each direction of each link, as the coin falls.
+    pub(crate) fn any(nodes: usize, random: &mut Random) -> Self {
+        Self::links(nodes, |_, _| random.chance(0.4))
+    }
+
+    /// Whether each link is cut in both directions or in none.
+    pub(crate) fn is_symmetric(&self) -> bool {
+        self.0.iter().all(|(from, to)| self.0.contains(&(*to, *from)))
+    }
+
+    fn links(nodes: usize, mut is_cut: impl FnMut(usize, usize) -> bool) -> Self {
+        let mut links = Vec::new();
+        for from in 0..nodes {
+            for to in 0..nodes {
+                if from != to && is_cut(from, to) {
+                    links.push((from, to));
+                }
+            }
+        }
+        Self(links)
+    }
+}

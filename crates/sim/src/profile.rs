@@ -1,0 +1,205 @@
+use std::time::Duration;
+
+use althing_core::Random;
+
+use crate::network::Weather;
+
+/// What one seed's life is like. Drawn from the seed, so that each seed stresses something else:
+/// in most lives most kinds of faults are absent and the others therefore frequent.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Profile {
+    pub(crate) weather: Weather,
+    pub(crate) faults: Faults,
+    pub(crate) timing: Timing,
+    pub(crate) sizes: Sizes,
+    pub(crate) load: Load,
+    /// Clocks run at most this much too fast or too slow, in millionths.
+    pub(crate) drift_max: i64,
+}
+
+/// What is done to the nodes, and how often.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Faults {
+    /// Between one fault and the next, on average.
+    pub(crate) pause_between: Duration,
+    /// How often each kind is chosen, relative to the others.
+    pub(crate) weights: [(Kind, u32); Kind::COUNT],
+    /// How likely a node dies at any one thing that it does.
+    pub(crate) death_at_step: f64,
+    /// How likely a node dies while it writes its log.
+    pub(crate) death_at_write: f64,
+    /// A node that died comes back after this long, at least and at most.
+    pub(crate) restart: (Duration, Duration),
+    /// A node that is not dead suffers for this long, at least and at most.
+    pub(crate) lasting: (Duration, Duration),
+    /// How likely it is the leader that suffers, rather than anyone.
+    pub(crate) at_leader: f64,
+}
+
+/// The kinds of faults that come from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    PowerLoss,
+    PowerLossOfAll,
+    ProcessDeath,
+    Pause,
+    Isolation,
+    Deafness,
+    Muteness,
+    Halves,
+    Tangle,
+    SlowDisk,
+    DiskFull,
+    DiskFails,
+}
+
+impl Kind {
+    pub(crate) const COUNT: usize = 12;
+    const ALL: [Self; Self::COUNT] = [
+        Self::PowerLoss,
+        Self::PowerLossOfAll,
+        Self::ProcessDeath,
+        Self::Pause,
+        Self::Isolation,
+        Self::Deafness,
+        Self::Muteness,
+        Self::Halves,
+        Self::Tangle,
+        Self::SlowDisk,
+        Self::DiskFull,
+        Self::DiskFails,
+    ];
+}
+
+/// How patient everybody is.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Timing {
+    pub(crate) election_timeout: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    /// A write and its sync take this long, at least and at most, on a disk that is well.
+    pub(crate) write: (Duration, Duration),
+}
+
+/// How much of everything.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Sizes {
+    /// A snapshot is taken after this many entries.
+    pub(crate) snapshot_every: u64,
+    pub(crate) chunk_bytes: usize,
+    pub(crate) keep_bytes: usize,
+    pub(crate) append_bytes_max: usize,
+    pub(crate) window_messages: usize,
+    pub(crate) uncommitted_bytes_max: usize,
+    pub(crate) segment_bytes: u64,
+}
+
+/// What clients do.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Load {
+    pub(crate) clients: usize,
+    pub(crate) keys: u64,
+    /// Between an answer and the next request, at most.
+    pub(crate) think: Duration,
+    /// When they give up.
+    pub(crate) patience: Duration,
+    /// Of a hundred requests, this many are reads.
+    pub(crate) reads: u64,
+    /// How likely a client asks another node than the time before.
+    pub(crate) wander: f64,
+}
+
+const fn micros(micros: u64) -> Duration {
+    Duration::from_micros(micros)
+}
+
+const fn millis(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+fn one_of<T: Copy>(random: &mut Random, choices: &[T]) -> T {
+    choices[random.below(choices.len() as u64) as usize]
+}
+
+impl Profile {
+    pub(crate) fn draw(random: &mut Random) -> Self {
+        let election_timeout = millis(one_of(random, &[60, 100, 150]));
+        let timing = Timing {
+            election_timeout,
+            heartbeat_interval: election_timeout / one_of(random, &[5, 6, 8]),
+            write: one_of(
+                random,
+                &[(micros(50), micros(400)), (micros(200), millis(4)), (millis(1), millis(25))],
+            ),
+        };
+        Self {
+            weather: weather(random, election_timeout),
+            faults: faults(random, election_timeout),
+            sizes: sizes(random),
+            load: load(random, election_timeout),
+            timing,
+            drift_max: one_of(random, &[0, 500, 20_000, 150_000]),
+        }
+    }
+}
+
+fn weather(random: &mut Random, election_timeout: Duration) -> Weather {
+    let delay_max = one_of(random, &[micros(600), millis(2), millis(8)]);
+    Weather {
+        loss: one_of(random, &[0.0, 0.0, 0.01, 0.05, 0.2]),
+        duplication: one_of(random, &[0.0, 0.0, 0.02, 0.2]),
+        delay_min: micros(100),
+        delay_max,
+        tail: one_of(random, &[0.0, 0.01, 0.1]),
+        tail_max: delay_max + election_timeout * one_of(random, &[1, 3]),
+    }
+}
+
+fn faults(random: &mut Random, election_timeout: Duration) -> Faults {
+    let enabled = one_of(random, &[0.15, 0.4, 0.8]);
+    let weights = Kind::ALL.map(|kind| {
+        let usual = match kind {
+            Kind::PowerLoss | Kind::Isolation => 4,
+            Kind::ProcessDeath | Kind::Pause | Kind::Halves | Kind::Tangle => 2,
+            Kind::PowerLossOfAll
+            | Kind::Deafness
+            | Kind::Muteness
+            | Kind::SlowDisk
+            | Kind::DiskFull
+            | Kind::DiskFails => 1,
+        };
+        (kind, if random.chance(enabled) { usual } else { 0 })
+    });
+    let long = election_timeout * one_of(random, &[2, 5]);
+    Faults {
+        pause_between: election_timeout * one_of(random, &[1, 3, 8]),
+        weights,
+        death_at_step: one_of(random, &[0.0, 0.0, 0.0005, 0.002]),
+        death_at_write: one_of(random, &[0.0, 0.0, 0.005, 0.03]),
+        restart: one_of(random, &[(micros(200), millis(5)), (millis(1), long)]),
+        lasting: (election_timeout / 2, long),
+        at_leader: one_of(random, &[0.0, 0.5, 0.9]),
+    }
+}
+
+fn sizes(random: &mut Random) -> Sizes {
+    Sizes {
+        snapshot_every: one_of(random, &[10, 40, 150, 100_000]),
+        chunk_bytes: one_of(random, &[200, 1_000, 64_000]),
+        keep_bytes: one_of(random, &[0, 200, 4_000]),
+        append_bytes_max: one_of(random, &[1, 1, 300, 1 << 20]),
+        window_messages: one_of(random, &[1, 4, 128]),
+        uncommitted_bytes_max: one_of(random, &[400, 64 << 20, 64 << 20]),
+        segment_bytes: one_of(random, &[16 << 10, 64 << 10]),
+    }
+}
+
+fn load(random: &mut Random, election_timeout: Duration) -> Load {
+    Load {
+        clients: one_of(random, &[2, 3, 5]),
+        keys: one_of(random, &[1, 2, 5]),
+        think: millis(one_of(random, &[10, 40])),
+        patience: election_timeout * one_of(random, &[2, 5]),
+        reads: one_of(random, &[20, 50]),
+        wander: one_of(random, &[0.05, 0.3, 1.0]),
+    }
+}

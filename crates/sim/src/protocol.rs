@@ -1,0 +1,94 @@
+use std::time::Duration;
+
+use althing_consensus::raft::{self, Raft};
+use althing_consensus::{Message, Replica, Restart};
+use althing_core::{Majority, NodeId, Time};
+
+use crate::Options;
+use crate::profile::Profile;
+
+/// A consensus protocol that can be simulated: something that starts replicas.
+pub trait Protocol {
+    /// What it starts.
+    type Replica: Replica;
+
+    /// Starts the replica of `node` on what it remembers.
+    fn start(
+        &self,
+        node: NodeId,
+        group: Majority,
+        restart: Restart,
+        seed: u64,
+        now: Time,
+    ) -> Self::Replica;
+
+    /// What stands in the nodes' folders as the protocol's name.
+    fn name(&self) -> &'static str {
+        <Self::Replica as Replica>::Message::PROTOCOL
+    }
+}
+
+/// What a protocol can be set to, as drawn for one life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Silence for this long, or up to twice as long, makes a node want to lead.
+    pub election_timeout: Duration,
+    /// A leader speaks at least this often.
+    pub heartbeat_interval: Duration,
+    /// About this many bytes of entries go into a message.
+    pub append_bytes_max: usize,
+    /// This many messages may be under way to a follower.
+    pub window_messages: usize,
+    /// This many bytes may wait to be committed.
+    pub uncommitted_bytes_max: usize,
+    /// Behind a snapshot this many bytes of entries are kept.
+    pub keep_bytes: usize,
+}
+
+impl Profile {
+    pub(crate) const fn settings(&self) -> Settings {
+        Settings {
+            election_timeout: self.timing.election_timeout,
+            heartbeat_interval: self.timing.heartbeat_interval,
+            append_bytes_max: self.sizes.append_bytes_max,
+            window_messages: self.sizes.window_messages,
+            uncommitted_bytes_max: self.sizes.uncommitted_bytes_max,
+            keep_bytes: self.sizes.keep_bytes,
+        }
+    }
+}
+
+/// Raft.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RaftProtocol(raft::Options);
+
+impl RaftProtocol {
+    /// Raft with these settings, and the planted bug of the options, if any.
+    pub fn draw(settings: &Settings, options: &Options) -> Self {
+        Self(raft::Options {
+            election_timeout: settings.election_timeout,
+            heartbeat_interval: settings.heartbeat_interval,
+            append_bytes_max: settings.append_bytes_max,
+            window_messages: settings.window_messages,
+            uncommitted_bytes_max: settings.uncommitted_bytes_max,
+            keep_bytes: settings.keep_bytes,
+            bug: options.bug,
+            ..raft::Options::default()
+        })
+    }
+}
+
+impl Protocol for RaftProtocol {
+    type Replica = Raft;
+
+    fn start(
+        &self,
+        node: NodeId,
+        group: Majority,
+        restart: Restart,
+        seed: u64,
+        now: Time,
+    ) -> Raft {
+        Raft::new(node, group, self.0.clone(), restart, seed, now)
+    }
+}

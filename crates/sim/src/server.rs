@@ -1,0 +1,712 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use althing_consensus::{
+    Chunk, Message, Output, ProposalId, ReadId, ReadRefusal, Replica, Restart,
+};
+use althing_core::codec::Reader;
+use althing_core::{
+    Ballot, ClusterId, DiskError, DiskErrorKind, Entry, Index, LogId, Majority, NodeId, Op, Outbox,
+    Payload, Record, Time,
+};
+use althing_keyspace::{
+    Keyspace, OperationReply, Range, Reply as KeyspaceReply, Restore, Snapshot,
+};
+use althing_storage::{
+    Identity, OpenError, Opened, Options as StorageOptions, ReceiveOutcome, SnapshotError,
+    SnapshotStore, Store, Wal, WalError,
+};
+
+use crate::Protocol;
+use crate::client::Ask;
+use crate::clock::Clock;
+use crate::coverage::Mark;
+use crate::disk::{Ending, Lane, SimDisk};
+use crate::envelope::Envelope;
+use crate::invariants::Invariant;
+use crate::linearizability::{Found, Observed};
+use crate::shared::{Event, Reply, Shared};
+
+/// How many bytes of committed entries are taken from the log at once.
+const APPLY_BYTES: usize = 16 << 10;
+
+/// A running server: the replica, and everything that drives it, as a real node has it; only that
+/// its threads are events and its disk, clock and network are the world's.
+pub(crate) struct Server<R: Replica> {
+    node: usize,
+    id: NodeId,
+    life: u64,
+    clock: Clock,
+    disk: SimDisk,
+    replica: R,
+    outbox: Outbox<R::Message>,
+    outputs: Vec<Output<R::Message>>,
+    /// When the next alarm rings, on the world's clock.
+    alarm: Time,
+    wal: Wal<SimDisk>,
+    log_queue: Vec<(Op, Vec<Record>)>,
+    writing: Option<Writing>,
+    snapshots: SnapshotStore<SimDisk>,
+    jobs: VecDeque<Job>,
+    working: Option<Worked>,
+    keyspace: Keyspace,
+    /// The last entry that the keyspace has.
+    applied: LogId,
+    /// The last entry that was put into a snapshot, or is about to be.
+    snapshotted: Index,
+    leader: Option<NodeId>,
+    numbers: u64,
+    /// Proposals that wait, with the client's request.
+    proposals: BTreeMap<ProposalId, (usize, Ballot)>,
+    /// Reads that wait for the leader's word.
+    reads: BTreeMap<ReadId, (usize, u32)>,
+    /// Reads that wait until this much is applied.
+    ready: Vec<(Index, usize, u32)>,
+}
+
+/// What the log thread is doing.
+#[derive(Clone, Copy, Debug)]
+struct Writing {
+    last: Op,
+    begins: Option<LogId>,
+}
+
+/// What the snapshot thread has to do.
+enum Job {
+    Write { id: LogId, snapshot: Snapshot },
+    Load { to: NodeId, id: LogId, offset: u64 },
+    Store(Chunk),
+    RemoveOlderThan(LogId),
+}
+
+/// What it did.
+enum Worked {
+    Written(LogId),
+    Loaded { to: NodeId, chunk: Option<Chunk> },
+    Stored { id: LogId, stored: bool, complete: bool },
+    Removed,
+}
+
+/// Why a server ends itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// Its disk is full.
+    Full,
+    /// Its disk failed.
+    Failed,
+    /// It found what must never be found, and said so to the checker.
+    Wrong,
+}
+
+impl From<DiskError> for Death {
+    fn from(error: DiskError) -> Self {
+        match error.kind {
+            DiskErrorKind::Full => Self::Full,
+            DiskErrorKind::NotFound | DiskErrorKind::Failed(_) => Self::Failed,
+        }
+    }
+}
+
+/// An open store that waits for the time it takes to open one.
+pub(crate) struct Starting {
+    opened: Opened<SimDisk>,
+    keyspace: Keyspace,
+    restart: Restart,
+}
+
+impl Starting {
+    /// Opens a node's store.
+    pub(crate) fn open<P: Protocol>(
+        shared: &mut Shared,
+        protocol: &P,
+        node: usize,
+        disk: &SimDisk,
+    ) -> Result<Self, Death> {
+        let identity = Identity {
+            cluster: ClusterId(1),
+            node: shared.ids[node],
+            protocol: protocol.name().into(),
+        };
+        let segment_size = shared.profile.sizes.segment_bytes;
+        let options = StorageOptions { segment_size, first_segment_size: segment_size };
+        let seed = shared.random.next_u64();
+        let wrong = |shared: &mut Shared, why: String| {
+            let detail = format!("{} cannot start: {why}", shared.ids[node]);
+            shared.checker.report(Invariant::Recovery, detail);
+            Death::Wrong
+        };
+        let opened = match Store::open(disk.clone(), identity, options, seed) {
+            Ok(opened) => opened,
+            Err(OpenError::Disk(error)) => return Err(error.into()),
+            Err(error) => return Err(wrong(shared, error.to_string())),
+        };
+        let keyspace = match opened.snapshot {
+            None => Keyspace::new(),
+            Some(id) => match restore(&opened.snapshots, id) {
+                Ok(keyspace) => keyspace,
+                Err(why) => return Err(wrong(shared, why)),
+            },
+        };
+        let begin = opened.snapshot.unwrap_or(LogId::ZERO);
+        let entries: Vec<Entry> = opened
+            .recovered
+            .entries
+            .iter()
+            .filter(|entry| entry.id.index > begin.index)
+            .cloned()
+            .collect();
+        let restart = Restart { promise: opened.recovered.promise, begin, entries };
+        mark_start(shared, &opened);
+        Ok(Self { opened, keyspace, restart })
+    }
+}
+
+fn mark_start(shared: &mut Shared, opened: &Opened<SimDisk>) {
+    shared.mark(if opened.is_new { Mark::FirstStart } else { Mark::Restart });
+    if opened.snapshot.is_some() {
+        shared.mark(Mark::SnapshotRestored);
+    }
+    if opened.recovered.torn.is_some() {
+        shared.mark(Mark::TornTailCut);
+    }
+}
+
+fn restore(snapshots: &SnapshotStore<SimDisk>, id: LogId) -> Result<Keyspace, String> {
+    let mut reader = snapshots.read(id).map_err(|error| error.to_string())?;
+    let mut restore = Restore::new();
+    while let Some(block) = reader.next_block().map_err(|error| error.to_string())? {
+        restore.feed(block).map_err(|error| error.to_string())?;
+    }
+    let keyspace = restore.finish().map_err(|error| error.to_string())?;
+    if keyspace.applied() != id.index {
+        return Err(format!("the snapshot at {id} holds the state at {}", keyspace.applied()));
+    }
+    Ok(keyspace)
+}
+
+impl<R: Replica> Server<R> {
+    pub(crate) fn start<P: Protocol<Replica = R>>(
+        shared: &mut Shared,
+        protocol: &P,
+        (node, life, clock): (usize, u64, Clock),
+        disk: SimDisk,
+        starting: Starting,
+    ) -> Self {
+        let Starting { opened, keyspace, restart } = starting;
+        let id = shared.ids[node];
+        let Restart { promise, begin, entries } = &restart;
+        shared.checker.recovered(id, *promise, *begin, entries, keyspace.applied_hash());
+        shared.note(node, || {
+            format!("starts with {promise}, log from {begin}, {} entries", entries.len())
+        });
+        let applied = *begin;
+        let group = Majority::new(shared.ids.iter().copied());
+        let seed = shared.random.next_u64();
+        let now = clock.show(shared.now);
+        Self {
+            node,
+            id,
+            life,
+            clock,
+            disk,
+            replica: protocol.start(id, group, restart, seed, now),
+            outbox: Outbox::default(),
+            outputs: Vec::new(),
+            alarm: Time::NEVER,
+            wal: opened.wal,
+            log_queue: Vec::new(),
+            writing: None,
+            snapshots: opened.snapshots,
+            jobs: VecDeque::new(),
+            working: None,
+            keyspace,
+            applied,
+            snapshotted: applied.index,
+            leader: None,
+            numbers: 0,
+            proposals: BTreeMap::new(),
+            reads: BTreeMap::new(),
+            ready: Vec::new(),
+        }
+    }
+
+    pub(crate) fn replica(&self) -> &R {
+        &self.replica
+    }
+
+    pub(crate) const fn keyspace(&self) -> &Keyspace {
+        &self.keyspace
+    }
+
+    /// Whether it thinks that it leads.
+    pub(crate) fn leads(&self) -> bool {
+        self.leader == Some(self.id)
+    }
+
+    /// Whether everything that it wanted to do is done.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.log_queue.is_empty()
+            && self.writing.is_none()
+            && self.jobs.is_empty()
+            && self.working.is_none()
+    }
+
+    /// The requests that it will never answer, now that it dies.
+    pub(crate) fn abandoned(self, shared: &mut Shared) -> Vec<usize> {
+        if self.jobs.iter().any(|job| matches!(job, Job::Store(chunk) if !chunk.last))
+            || matches!(self.working, Some(Worked::Stored { complete: false, .. }))
+        {
+            shared.mark(Mark::SnapshotInterrupted);
+        }
+        if self.writing.is_some() {
+            shared.mark(Mark::DeathDuringWrite);
+        }
+        let proposals = self.proposals.into_values().map(|(request, _)| request);
+        let reads = self.reads.into_values().map(|(request, _)| request);
+        proposals.chain(reads).chain(self.ready.into_iter().map(|(_, request, _)| request)).collect()
+    }
+
+    /// A message arrived.
+    pub(crate) fn receive(
+        &mut self,
+        shared: &mut Shared,
+        from: usize,
+        bytes: &[u8],
+    ) -> Result<(), Death> {
+        let mut reader = Reader::new(bytes);
+        let message = R::Message::decode(&mut reader)
+            .and_then(|message| reader.finish().map(|()| message))
+            .expect("what a peer encoded can be decoded");
+        shared.note(self.node, || format!("← n{} {message}", from + 1));
+        let from = shared.ids[from];
+        self.replica.receive(self.clock.show(shared.now), from, message);
+        self.go_on(shared)
+    }
+
+    /// Time passed.
+    pub(crate) fn wake(&mut self, shared: &mut Shared) -> Result<(), Death> {
+        if shared.now >= self.alarm {
+            self.alarm = Time::NEVER;
+        }
+        self.replica.tick(self.clock.show(shared.now));
+        self.go_on(shared)
+    }
+
+    /// A client asks.
+    pub(crate) fn ask(
+        &mut self,
+        shared: &mut Shared,
+        request: usize,
+        key: u32,
+        ask: &Ask,
+    ) -> Result<(), Death> {
+        let now = self.clock.show(shared.now);
+        // Numbers are never used twice, in whatever life, and only grow.
+        self.numbers += 1;
+        let number = self.life << 32 | self.numbers;
+        match ask {
+            Ask::Read => {
+                if self.leader.is_some_and(|leader| leader != self.id) {
+                    shared.mark(Mark::ReadForwarded);
+                }
+                self.reads.insert(ReadId(number), (request, key));
+                self.replica.read(now, ReadId(number));
+            }
+            Ask::Write(command) => {
+                let id = ProposalId(number);
+                match self.replica.propose(now, id, Envelope::seal(self.id, id, command)) {
+                    Ok(ballot) => {
+                        if ballot.node != Some(self.id) {
+                            shared.mark(Mark::ProposalForwarded);
+                        }
+                        self.proposals.insert(id, (request, ballot));
+                    }
+                    Err(_) => {
+                        shared.mark(Mark::ProposalRefused);
+                        shared.replies.push((request, Reply::Refused));
+                    }
+                }
+            }
+        }
+        self.go_on(shared)
+    }
+
+    /// The log thread is done with what it was given.
+    pub(crate) fn log_written(&mut self, shared: &mut Shared) -> Result<(), Death> {
+        self.disk.finish(Lane::Log);
+        let Writing { last, begins } = self.writing.take().expect("a write was under way");
+        shared.checker.persisted(self.id, last);
+        shared.note(self.node, || format!("{last} is durable"));
+        self.outbox.persisted(last);
+        self.replica.persisted(self.clock.show(shared.now), last);
+        if let Some(begin) = begins {
+            self.jobs.push_back(Job::RemoveOlderThan(begin));
+        }
+        self.go_on(shared)
+    }
+
+    /// The snapshot thread is done with one piece of work.
+    pub(crate) fn snapshot_worked(&mut self, shared: &mut Shared) -> Result<(), Death> {
+        self.disk.finish(Lane::Snapshots);
+        let now = self.clock.show(shared.now);
+        match self.working.take().expect("work was under way") {
+            Worked::Written(id) => {
+                shared.mark(Mark::SnapshotTaken);
+                shared.checker.snapshotted(self.id, id);
+                shared.note(self.node, || format!("has a snapshot at {id}"));
+                self.replica.snapshotted(now, id);
+            }
+            Worked::Loaded { to, chunk } => {
+                shared.mark(match chunk {
+                    Some(_) => Mark::SnapshotChunkSent,
+                    None => Mark::SnapshotGone,
+                });
+                self.replica.chunk_loaded(now, to, chunk);
+            }
+            Worked::Stored { id, stored, complete } => {
+                if complete {
+                    shared.checker.snapshotted(self.id, id);
+                }
+                self.replica.chunk_stored(now, id, stored);
+            }
+            Worked::Removed => {}
+        }
+        self.go_on(shared)
+    }
+
+    /// Carries out what the replica wants, and gives the other threads their work.
+    fn go_on(&mut self, shared: &mut Shared) -> Result<(), Death> {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        self.replica.drain(self.clock.show(shared.now), &mut outputs);
+        let status = self.replica.status();
+        shared.checker.leads(self.id, &status);
+        for output in outputs.drain(..) {
+            self.carry_out(shared, output)?;
+        }
+        self.outputs = outputs;
+        shared.checker.progressed(self.id, &status);
+        self.apply(shared, status.commit)?;
+        while let Some((to, message)) = self.outbox.pop() {
+            shared.send(self.node, to, &message);
+        }
+        self.write_log(shared)?;
+        self.work(shared)?;
+        let wake = self.clock.reaches(self.replica.wake_at());
+        if wake < self.alarm {
+            self.alarm = wake.max(shared.now + std::time::Duration::from_nanos(1));
+            let (node, life) = (self.node, self.life);
+            shared.queue.push(self.alarm, Event::Alarm { node, life });
+        }
+        Ok(())
+    }
+
+    fn carry_out(
+        &mut self,
+        shared: &mut Shared,
+        output: Output<R::Message>,
+    ) -> Result<(), Death> {
+        match output {
+            Output::Persist { op, records } => {
+                if shared.checker.issued(self.id, op, &records) {
+                    shared.mark(Mark::ConflictTruncated);
+                }
+                self.log_queue.push((op, records));
+            }
+            Output::Send(message) => self.outbox.push(message),
+            // The committed entries are taken once all outputs are carried out.
+            Output::Commit { .. } => {}
+            Output::Refused { id, .. } => {
+                shared.mark(Mark::ProposalRefused);
+                self.refuse(shared, id);
+            }
+            Output::ReadReady { id, index } => {
+                if let Some((request, key)) = self.reads.remove(&id) {
+                    self.ready.push((index, request, key));
+                    self.answer_reads(shared);
+                }
+            }
+            Output::ReadRefused { id, reason } => {
+                shared.mark(match reason {
+                    ReadRefusal::NoLeader => Mark::ReadRefused,
+                    ReadRefusal::Deposed => Mark::ReadDeposed,
+                });
+                if let Some((request, _)) = self.reads.remove(&id) {
+                    shared.replies.push((request, Reply::Refused));
+                }
+            }
+            Output::LoadChunk { to, snapshot: id, offset } => {
+                self.jobs.push_back(Job::Load { to, id, offset });
+            }
+            Output::StoreChunk(chunk) => self.jobs.push_back(Job::Store(chunk)),
+            Output::Install { snapshot } => self.install(shared, snapshot)?,
+            Output::Leader { round, leader } => {
+                let led = std::mem::replace(&mut self.leader, leader) == Some(self.id);
+                if led && leader != Some(self.id) {
+                    shared.mark(Mark::LeaderDeposed);
+                }
+                shared.note(self.node, || match leader {
+                    Some(leader) => format!("knows {leader} as leader of term {round}"),
+                    None => format!("knows no leader in term {round}"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, shared: &mut Shared, id: ProposalId) {
+        shared.checker.proposal_refused(self.id, id);
+        if let Some((request, _)) = self.proposals.remove(&id) {
+            shared.replies.push((request, Reply::Refused));
+        }
+    }
+
+    /// Brings the keyspace up to `to`.
+    fn apply(&mut self, shared: &mut Shared, to: Index) -> Result<(), Death> {
+        while self.applied.index < to {
+            let entries: Vec<Entry> =
+                self.replica.committed(self.applied.index, APPLY_BYTES).cloned().collect();
+            for entry in &entries {
+                self.apply_entry(shared, entry)?;
+            }
+            assert!(!entries.is_empty(), "{} has not committed {to}", self.id);
+        }
+        self.answer_reads(shared);
+        let due = self.snapshotted.plus(shared.profile.sizes.snapshot_every);
+        if self.applied.index >= due {
+            self.snapshotted = self.applied.index;
+            let (id, snapshot) = (self.applied, self.keyspace.snapshot());
+            self.jobs.push_back(Job::Write { id, snapshot });
+        }
+        Ok(())
+    }
+
+    fn apply_entry(&mut self, shared: &mut Shared, entry: &Entry) -> Result<(), Death> {
+        let index = entry.id.index;
+        let mut answer = None;
+        match &entry.payload {
+            Payload::Opening => self.keyspace.pass(index),
+            Payload::Command(bytes) => {
+                let Ok(Envelope { origin, id, command }) = Envelope::open(bytes) else {
+                    let detail = format!("{} committed bytes that nobody proposed", entry.id);
+                    shared.checker.report(Invariant::StateMachineSafety, detail);
+                    return Err(Death::Wrong);
+                };
+                let reply = self.keyspace.apply(index, command);
+                shared.checker.proposal_applied(origin, id, index);
+                if origin == self.id
+                    && let Some((request, _)) = self.proposals.remove(&id)
+                {
+                    answer = Some((request, reply));
+                }
+            }
+        }
+        self.applied = entry.id;
+        shared.checker.applied(self.id, entry, self.keyspace.applied_hash());
+        shared.note(self.node, || format!("applies {}", entry.id));
+        if let Some((request, reply)) = answer {
+            let reply = reply.map_or(Reply::DoneUnobserved, observed);
+            if reply == Reply::DoneUnobserved {
+                shared.mark(Mark::Compacted);
+            }
+            shared.replies.push((request, reply));
+        }
+        if entry.payload == Payload::Opening {
+            // What was submitted under an earlier ballot and is not here by now never will be.
+            let lost: Vec<ProposalId> = self
+                .proposals
+                .iter()
+                .filter(|(_, (_, ballot))| *ballot < entry.id.ballot)
+                .map(|(id, _)| *id)
+                .collect();
+            for id in lost {
+                shared.mark(Mark::ProposalLost);
+                self.refuse(shared, id);
+            }
+        }
+        Ok(())
+    }
+
+    fn answer_reads(&mut self, shared: &mut Shared) {
+        let applied = self.applied.index;
+        let keyspace = &self.keyspace;
+        self.ready.retain(|(index, request, key)| {
+            if *index > applied {
+                return true;
+            }
+            let found = keyspace
+                .range(&Range::key(key_name(*key).as_str()))
+                .expect("a read of the present is not rejected");
+            let revision = revision(found.revision);
+            let found = found.kvs.first().map(found_in);
+            shared.replies.push((*request, Reply::Done(Observed::Get { revision, found })));
+            false
+        });
+    }
+
+    /// The keyspace goes on from a snapshot that was received.
+    fn install(&mut self, shared: &mut Shared, id: LogId) -> Result<(), Death> {
+        match restore(&self.snapshots, id) {
+            Ok(keyspace) => self.keyspace = keyspace,
+            Err(why) => {
+                let detail = format!("{} cannot install a snapshot: {why}", self.id);
+                shared.checker.report(Invariant::Recovery, detail);
+                return Err(Death::Wrong);
+            }
+        }
+        shared.mark(Mark::SnapshotInstalled);
+        shared.snapshots_installed += 1;
+        shared.note(self.node, || format!("goes on from the snapshot at {id}"));
+        shared.checker.installed(self.id, id, self.keyspace.applied_hash());
+        self.applied = id;
+        self.snapshotted = self.snapshotted.max(id.index);
+        // What became of proposals that the snapshot covers cannot be seen any more.
+        let unknown = std::mem::take(&mut self.proposals);
+        shared.replies.extend(unknown.into_values().map(|(request, _)| (request, Reply::Gone)));
+        Ok(())
+    }
+
+    /// Gives the log thread everything that waits, if it is free: one write, one sync.
+    fn write_log(&mut self, shared: &mut Shared) -> Result<(), Death> {
+        let Some((last, _)) = self.log_queue.last() else { return Ok(()) };
+        if self.writing.is_some() {
+            return Ok(());
+        }
+        let last = *last;
+        let records: Vec<Record> =
+            self.log_queue.drain(..).flat_map(|(_, records)| records).collect();
+        let begins = records.iter().rev().find_map(|record| match record {
+            Record::Begin(id) => Some(*id),
+            Record::Promise(_) | Record::Append(_) => None,
+        });
+        self.disk.start(Lane::Log);
+        self.wal.commit(&records).map_err(death_by_log)?;
+        if let Some(begin) = begins {
+            self.wal.purge_before(begin).map_err(death_by_log)?;
+        }
+        self.writing = Some(Writing { last, begins });
+        let (node, life) = (self.node, self.life);
+        let done = shared.now + shared.latency(node);
+        if shared.random.chance(shared.profile.faults.death_at_write) {
+            let ending =
+                if shared.random.chance(0.7) { Ending::Power } else { Ending::Process };
+            let at = shared.now + shared.random.duration(std::time::Duration::ZERO, done.since(shared.now));
+            shared.queue.push(at, Event::Die { node, life, ending });
+        }
+        shared.queue.push(done, Event::LogWritten { node, life });
+        Ok(())
+    }
+
+    /// Gives the snapshot thread its next piece of work, if it is free.
+    fn work(&mut self, shared: &mut Shared) -> Result<(), Death> {
+        if self.working.is_some() {
+            return Ok(());
+        }
+        let Some(job) = self.jobs.pop_front() else { return Ok(()) };
+        self.disk.start(Lane::Snapshots);
+        self.working = Some(self.do_job(shared, job)?);
+        let (node, life) = (self.node, self.life);
+        let done = shared.now + shared.latency(node);
+        shared.queue.push(done, Event::SnapshotWorked { node, life });
+        Ok(())
+    }
+
+    fn do_job(&mut self, shared: &mut Shared, job: Job) -> Result<Worked, Death> {
+        let chunk_bytes = shared.profile.sizes.chunk_bytes;
+        let mut wrong = |error: SnapshotError| match error {
+            SnapshotError::Disk(error) => error.into(),
+            error => {
+                let detail = format!("{} has a bad snapshot: {error}", self.id);
+                shared.checker.report(Invariant::Recovery, detail);
+                Death::Wrong
+            }
+        };
+        Ok(match job {
+            Job::Write { id, snapshot } => {
+                let mut writer = self.snapshots.write(id).map_err(&mut wrong)?;
+                snapshot.write(&mut |bytes| writer.write(bytes)).map_err(&mut wrong)?;
+                writer.finish().map_err(&mut wrong)?;
+                Worked::Written(id)
+            }
+            Job::Load { to, id, offset } => {
+                let chunk = match self.snapshots.read_chunk(id, offset, chunk_bytes) {
+                    Ok(chunk) => Some(Chunk {
+                        snapshot: id,
+                        offset,
+                        data: chunk.bytes.into(),
+                        last: chunk.last,
+                    }),
+                    Err(SnapshotError::Missing(_)) => None,
+                    Err(error) => return Err(wrong(error)),
+                };
+                Worked::Loaded { to, chunk }
+            }
+            Job::Store(Chunk { snapshot: id, offset, data, last }) => {
+                let outcome = self.snapshots.receive_chunk(id, offset, &data, last);
+                let (stored, complete) = match outcome {
+                    Ok(ReceiveOutcome::Accepted { .. }) => (true, false),
+                    Ok(ReceiveOutcome::Complete) => (true, true),
+                    Ok(ReceiveOutcome::OutOfOrder { .. }) => {
+                        shared.mark(Mark::SnapshotOutOfOrder);
+                        (false, false)
+                    }
+                    Err(SnapshotError::Rejected { .. }) => {
+                        shared.mark(Mark::SnapshotRejected);
+                        (false, false)
+                    }
+                    Err(error) => return Err(wrong(error)),
+                };
+                Worked::Stored { id, stored, complete }
+            }
+            Job::RemoveOlderThan(id) => {
+                self.snapshots.remove_older_than(id).map_err(&mut wrong)?;
+                Worked::Removed
+            }
+        })
+    }
+}
+
+fn death_by_log(error: WalError) -> Death {
+    match error {
+        WalError::Disk(error) => error.into(),
+        WalError::Poisoned => Death::Failed,
+    }
+}
+
+/// The name of a key in the store.
+pub(crate) fn key_name(key: u32) -> String {
+    format!("key-{key}")
+}
+
+/// A value as it stands in the store.
+pub(crate) fn value_text(value: u64) -> String {
+    format!("{value}")
+}
+
+fn revision(revision: i64) -> u64 {
+    u64::try_from(revision).expect("revisions are positive")
+}
+
+fn found_in(found: &althing_keyspace::KeyValue) -> Found {
+    let text = std::str::from_utf8(found.value.as_bytes()).unwrap_or_default();
+    Found { value: text.parse().unwrap_or(u64::MAX), written: revision(found.mod_revision) }
+}
+
+fn observed(reply: KeyspaceReply) -> Reply {
+    match reply {
+        KeyspaceReply::Put(put) => Reply::Done(Observed::Put { revision: revision(put.revision) }),
+        KeyspaceReply::DeleteRange(delete) => Reply::Done(Observed::Delete {
+            revision: revision(delete.revision),
+            deleted: delete.deleted > 0,
+        }),
+        KeyspaceReply::Txn(txn) if txn.succeeded => {
+            Reply::Done(Observed::Swapped { revision: revision(txn.revision) })
+        }
+        KeyspaceReply::Txn(txn) => {
+            let found = match txn.replies.first() {
+                Some(OperationReply::Range(range)) => range.kvs.first().map(found_in),
+                _ => None,
+            };
+            Reply::Done(Observed::Kept { revision: revision(txn.revision), found })
+        }
+        KeyspaceReply::Compact { .. } | KeyspaceReply::PublishMember => Reply::DoneUnobserved,
+    }
+}

@@ -1,0 +1,206 @@
+use std::rc::Rc;
+use std::time::Duration;
+
+use althing_consensus::Message;
+use althing_core::codec::Writer;
+use althing_core::{NodeId, Random, Time};
+
+use crate::coverage::{Coverage, Mark};
+use crate::disk::Ending;
+use crate::fold::Fold;
+use crate::invariants::Checker;
+use crate::linearizability::Observed;
+use crate::network::{Cut, Fate, Network};
+use crate::profile::Profile;
+use crate::queue::Queue;
+use crate::timeline::{Did, Timeline};
+
+/// What will happen.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A message arrives; `number` counts those of its link.
+    Deliver { to: usize, from: usize, number: u64, bytes: Rc<[u8]> },
+    /// A replica wanted to be woken.
+    Alarm { node: usize, life: u64 },
+    /// A log's write and sync are done.
+    LogWritten { node: usize, life: u64 },
+    /// The snapshot thread's piece of work is done.
+    SnapshotWorked { node: usize, life: u64 },
+    /// A node has opened its store.
+    Started { node: usize, life: u64 },
+    /// A dead node is started.
+    Restart { node: usize, life: u64 },
+    /// A node dies at a moment that was chosen before.
+    Die { node: usize, life: u64, ending: Ending },
+    /// A pause is over.
+    Resume { node: usize },
+    /// A disk's trouble is over.
+    DiskWell { node: usize },
+    /// Links are mended.
+    Mend(Cut),
+    /// Something goes wrong.
+    Fault,
+    /// A client has thought.
+    Think { client: usize },
+    /// A client's patience is over.
+    GiveUp { client: usize, request: usize },
+    /// Nothing goes wrong any more.
+    Calm,
+    /// Is everything well?
+    Look,
+}
+
+impl Event {
+    /// The node that must be running for this to happen.
+    pub(crate) const fn needs(&self) -> Option<usize> {
+        match self {
+            Self::Deliver { to: node, .. }
+            | Self::Alarm { node, .. }
+            | Self::LogWritten { node, .. }
+            | Self::SnapshotWorked { node, .. }
+            | Self::Started { node, .. } => Some(*node),
+            _ => None,
+        }
+    }
+}
+
+/// What a client hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reply {
+    /// It is done, and this came of it.
+    Done(Observed),
+    /// It is done, and nobody asks what came of it.
+    DoneUnobserved,
+    /// It was not done and never will be.
+    Refused,
+    /// The node is gone. Whether it will be done, nobody knows.
+    Gone,
+}
+
+/// What the nodes have in common: time, network, and those who watch.
+pub(crate) struct Shared {
+    pub(crate) now: Time,
+    pub(crate) queue: Queue<Event>,
+    pub(crate) network: Network,
+    pub(crate) checker: Checker,
+    pub(crate) coverage: Coverage,
+    pub(crate) timeline: Timeline,
+    pub(crate) trace: Fold,
+    pub(crate) profile: Profile,
+    pub(crate) ids: Vec<NodeId>,
+    /// For everything about disks and nodes that no other source is for.
+    pub(crate) random: Random,
+    /// Whose disks are slow at present.
+    pub(crate) is_slow: Vec<bool>,
+    /// Answers that no client has got yet, by request.
+    pub(crate) replies: Vec<(usize, Reply)>,
+    pub(crate) messages: u64,
+    pub(crate) snapshots_installed: u64,
+    /// By sender and receiver: how many were sent, and the latest that arrived.
+    links: Vec<Vec<Link>>,
+    buffer: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Link {
+    sent: u64,
+    arrived: u64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        ids: Vec<NodeId>,
+        profile: Profile,
+        timeline: Timeline,
+        random: &mut Random,
+    ) -> Self {
+        let count = ids.len();
+        Self {
+            now: Time::ZERO,
+            queue: Queue::new(),
+            network: Network::new(count, profile.weather, random.fork()),
+            checker: Checker::new(&ids),
+            coverage: Coverage::default(),
+            timeline,
+            trace: Fold::new(),
+            profile,
+            ids,
+            random: random.fork(),
+            is_slow: vec![false; count],
+            replies: Vec::new(),
+            messages: 0,
+            snapshots_installed: 0,
+            links: vec![vec![Link::default(); count]; count],
+            buffer: Vec::new(),
+        }
+    }
+
+    pub(crate) fn mark(&mut self, mark: Mark) {
+        self.coverage.mark(mark);
+    }
+
+    /// Notes what a node did.
+    pub(crate) fn note(&mut self, node: usize, what: impl FnOnce() -> String) {
+        let id = self.ids[node];
+        self.timeline.note(self.now, || Did(id, what()).to_string());
+    }
+
+    /// How long a node's disk takes for what it was just given.
+    pub(crate) fn latency(&mut self, node: usize) -> Duration {
+        let (least, most) = self.profile.timing.write;
+        let usual = self.random.duration(least, most);
+        if self.is_slow[node] { usual * 20 } else { usual }
+    }
+
+    /// Puts a message on its way.
+    pub(crate) fn send<M: Message>(&mut self, from: usize, to: NodeId, message: &M) {
+        let to = usize::try_from(to.number() - 1).expect("nodes are numbered from one");
+        let fate = self.network.route(self.now, from, to);
+        self.messages += 1;
+        self.note(from, || format!("→ n{} {message} {}", to + 1, Shown(fate)));
+        let (first, second) = match fate {
+            Fate::Cut => return self.mark(Mark::MessageCut),
+            Fate::Lost => return self.mark(Mark::MessageLost),
+            Fate::Once(at) => (at, None),
+            Fate::Twice(first, second) => {
+                self.mark(Mark::MessageDuplicated);
+                (first, Some(second))
+            }
+        };
+        self.buffer.clear();
+        message.encode(&mut Writer(&mut self.buffer));
+        let bytes: Rc<[u8]> = self.buffer.as_slice().into();
+        let link = &mut self.links[from][to];
+        link.sent += 1;
+        let number = link.sent;
+        if let Some(second) = second {
+            let bytes = Rc::clone(&bytes);
+            self.queue.push(second, Event::Deliver { to, from, number, bytes });
+        }
+        self.queue.push(first, Event::Deliver { to, from, number, bytes });
+    }
+
+    /// A message arrives at last.
+    pub(crate) fn arrived(&mut self, from: usize, to: usize, number: u64, bytes: &[u8]) {
+        let link = &mut self.links[from][to];
+        if number < link.arrived {
+            self.mark(Mark::MessageReordered);
+        } else {
+            link.arrived = number;
+        }
+        self.trace.bytes(bytes);
+    }
+}
+
+struct Shown(Fate);
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            Fate::Cut => f.write_str("(cut)"),
+            Fate::Lost => f.write_str("(lost)"),
+            Fate::Once(at) => write!(f, "(at {at})"),
+            Fate::Twice(first, second) => write!(f, "(at {first} and {second})"),
+        }
+    }
+}
