@@ -76,7 +76,7 @@ impl Default for Key {
 
 impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.as_bytes() == other.as_bytes()
+        self.cmp(other) == Ordering::Equal
     }
 }
 
@@ -90,8 +90,28 @@ impl PartialOrd for Key {
 
 impl Ord for Key {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.as_bytes().cmp(other.as_bytes())
+        match (&self.0, &other.0) {
+            (
+                Bytes::Inline { length, bytes },
+                Bytes::Inline { length: other_length, bytes: other },
+            ) => {
+                // As two numbers each: faster than asking for a comparison of unknown length. Bytes
+                // of zero after a shorter key compare as what they are, nothing, or as equal to a
+                // longer key's own zeros, and then the length decides.
+                let (head, tail) = numbers(bytes);
+                let (other_head, other_tail) = numbers(other);
+                (head, tail, length).cmp(&(other_head, other_tail, other_length))
+            }
+            _ => self.as_bytes().cmp(other.as_bytes()),
+        }
     }
+}
+
+fn numbers(bytes: &[u8; Key::INLINE_SIZE_MAX]) -> (u128, u128) {
+    let mut tail = [0; 16];
+    tail[..Key::INLINE_SIZE_MAX - 16].copy_from_slice(&bytes[16..]);
+    let head = bytes.first_chunk().expect("it is longer than sixteen bytes");
+    (u128::from_be_bytes(*head), u128::from_be_bytes(tail))
 }
 
 impl Hash for Key {

@@ -52,7 +52,7 @@ impl Keyspace {
     /// Drops what this change superseded, and the change itself if it was a delete.
     fn sweep_change(&mut self, change: &Change) {
         let at = (change.revision, change.sub);
-        let key = change.key.as_bytes();
+        let key = &change.key;
         // Most changes superseded nothing, and looking first does not copy what a snapshot shares.
         let Some(history) = self.keys.get(key) else { return };
         if history.is_dead(at) {

@@ -202,7 +202,7 @@ impl Keyspace {
     }
 
     /// The version of `key` that the last write left, if the key exists.
-    pub(crate) fn latest(&self, key: &[u8]) -> Option<(&Key, &Version)> {
+    pub(crate) fn latest(&self, key: &Key) -> Option<(&Key, &Version)> {
         let (key, history) = self.keys.get_key_value(key)?;
         Some((key, history.latest().live()?))
     }
@@ -215,7 +215,7 @@ impl Keyspace {
         self.size += version_size(&version) + CHANGE_SIZE;
         let (revision, sub) = version.at();
         let is_put = !version.is_tombstone();
-        let key = match self.keys.get_key_value_mut(key.as_bytes()) {
+        let key = match self.keys.get_key_value_mut(&key) {
             Some((stored, history)) => {
                 let latest = history.latest();
                 match (is_put, latest.is_tombstone()) {
@@ -247,7 +247,7 @@ impl Keyspace {
     /// Takes the last write back, as if it had never been.
     pub(crate) fn unwrite(&mut self) {
         let change = self.changes.pop_latest().expect("every write left a change");
-        let key = change.key.as_bytes();
+        let key = &change.key;
         let history = self.keys.get_mut(key).expect("a key that was just written is there");
         self.size -= CHANGE_SIZE;
         let was_live = !history.latest().is_tombstone();

@@ -181,7 +181,7 @@ impl Keyspace {
 
     fn range_key(&self, request: &Range, revision: i64, current: i64) -> RangeReply {
         let mut reply = RangeReply { revision: current, ..RangeReply::default() };
-        let Some((key, history)) = self.keys.get_key_value(request.key.as_bytes()) else {
+        let Some((key, history)) = self.keys.get_key_value(&request.key) else {
             return reply;
         };
         if let Some(version) = history.at(revision) {

@@ -53,7 +53,7 @@ impl Keyspace {
 
     fn holds(&self, compare: &Compare) -> bool {
         if compare.range_end.is_empty() {
-            let found = self.latest(compare.key.as_bytes());
+            let found = self.latest(&compare.key);
             return compare.holds(found.map(|(_, version)| version));
         }
         let Some(bounds) = bounds(compare.key.as_bytes(), compare.range_end.as_bytes()) else {
@@ -82,7 +82,7 @@ impl Keyspace {
     /// What etcd asks of a put in a transaction before it starts.
     fn check_put(&self, put: &Put) -> Result<(), Rejection> {
         let keeps = put.ignore_value || put.ignore_lease;
-        if keeps && self.latest(put.key.as_bytes()).is_none() {
+        if keeps && self.latest(&put.key).is_none() {
             return Err(Rejection::KeyNotFound);
         }
         self.check_lease(put)
@@ -204,7 +204,7 @@ impl<'a> Transaction<'a> {
         let Put { key, mut value, mut lease, ignore_value, ignore_lease, prev_kv } = put;
         let mut previous = None;
         if ignore_value || ignore_lease || prev_kv {
-            let latest = self.keyspace.latest(key.as_bytes());
+            let latest = self.keyspace.latest(&key);
             if (ignore_value || ignore_lease) && latest.is_none() {
                 return Err(Rejection::KeyNotFound);
             }
@@ -241,7 +241,7 @@ impl<'a> Transaction<'a> {
             (key.clone(), delete.prev_kv.then(|| key_value(key, version, false)))
         };
         if range_end.is_empty() {
-            let latest = self.keyspace.latest(key);
+            let latest = self.keyspace.latest(&delete.key);
             return latest.map(|(key, version)| found(key, version)).into_iter().collect();
         }
         let Some(bounds) = bounds(key, range_end) else { return Vec::new() };

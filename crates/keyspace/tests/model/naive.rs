@@ -45,7 +45,7 @@ impl Writing {
                 create_revision: previous.as_ref().map_or(self.revision, |kv| kv.create_revision),
                 mod_revision: self.revision,
                 version: previous.as_ref().map_or(1, |kv| kv.version + 1),
-                value: kept.map_or(put.value.clone(), |kv| kv.value),
+                value: kept.map_or_else(|| put.value.clone(), |kv| kv.value),
                 lease: 0,
             },
         );

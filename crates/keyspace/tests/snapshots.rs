@@ -1,0 +1,150 @@
+//! A snapshot is whole or refused, and writing it holds nobody up.
+
+use std::convert::Infallible;
+
+use althing_core::{Index, NodeId};
+use althing_keyspace::{
+    BLOCK_SIZE_MAX, Command, DeleteRange, Keyspace, Member, Put, Range, Restore, RestoreError,
+    Snapshot,
+};
+use proptest::prelude::*;
+
+fn sample() -> Keyspace {
+    let mut keyspace = Keyspace::new();
+    let commands = [
+        Command::Put(Put::new("a", "1")),
+        Command::Put(Put::new("a", "2")),
+        Command::PublishMember(Member {
+            id: NodeId::new(7).expect("not zero"),
+            name: "seven".into(),
+            peer_urls: vec!["http://127.0.0.1:2380".into()],
+            client_urls: Vec::new(),
+        }),
+        Command::Put(Put::new("b", "gone")),
+        Command::Compact { revision: 3 },
+        Command::DeleteRange(DeleteRange::key("b")),
+        Command::Put(Put::new("b", "born again")),
+        Command::Put(Put::new("a key that is longer than what is kept in place", "3")),
+    ];
+    for (at, command) in commands.into_iter().enumerate() {
+        let reply = keyspace.apply_command(Index(at as u64 + 1), command);
+        reply.expect("none of these is rejected");
+    }
+    keyspace
+}
+
+fn stream(snapshot: Snapshot) -> Vec<u8> {
+    let mut stream = Vec::new();
+    let Ok(()) = snapshot.write::<Infallible>(&mut |block| {
+        assert!((1..=BLOCK_SIZE_MAX).contains(&block.len()));
+        stream.extend_from_slice(block);
+        Ok(())
+    });
+    stream
+}
+
+fn restore(stream: &[u8]) -> Result<Keyspace, RestoreError> {
+    let mut restore = Restore::new();
+    restore.feed(stream)?;
+    restore.finish()
+}
+
+#[test]
+fn a_snapshot_is_the_same_bytes_on_every_node() {
+    assert_eq!(stream(sample().snapshot()), stream(sample().snapshot()));
+    let restored = restore(&stream(sample().snapshot())).expect("it is undamaged");
+    assert_eq!(stream(restored.snapshot()), stream(sample().snapshot()));
+    assert_eq!(restored.hash(), sample().hash());
+    assert_eq!(restored.size_bytes(), sample().size_bytes());
+    let empty = restore(&stream(Keyspace::new().snapshot())).expect("it is undamaged");
+    assert_eq!(empty.hash(), Keyspace::new().hash());
+}
+
+#[test]
+fn every_cut_and_every_flipped_bit_is_noticed() {
+    let whole = stream(sample().snapshot());
+    for length in 0..whole.len() {
+        let error = restore(&whole[..length]).expect_err("a part is not a snapshot");
+        assert_eq!(error, RestoreError::Truncated, "cut at {length}");
+    }
+    for at in 0..whole.len() {
+        for bit in 0..8 {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1 << bit;
+            assert!(restore(&damaged).is_err(), "byte {at}, bit {bit}");
+        }
+    }
+    let longer = [whole.as_slice(), &[0]].concat();
+    assert!(restore(&longer).is_err());
+}
+
+#[test]
+fn a_failed_restore_stays_failed() {
+    let whole = stream(sample().snapshot());
+    let mut restore = Restore::new();
+    assert_eq!(restore.feed(b"not a snapshot at all"), Err(RestoreError::Foreign));
+    assert_eq!(restore.feed(&whole), Err(RestoreError::Foreign));
+    assert_eq!(restore.finish().map(drop), Err(RestoreError::Foreign));
+}
+
+#[test]
+fn a_value_longer_than_a_block_is_cut_and_put_together() {
+    let mut keyspace = Keyspace::new();
+    let value: Vec<u8> = (0..300_000_u32).map(|number| number as u8).collect();
+    let put = Command::Put(Put::new("large", value.clone()));
+    keyspace.apply_command(Index(1), put).expect("a plain put is not rejected");
+    let restored = restore(&stream(keyspace.snapshot())).expect("it is undamaged");
+    let found = restored.range(&Range::key("large")).expect("it is readable");
+    assert_eq!(found.kvs[0].value.as_bytes(), value);
+}
+
+#[test]
+fn the_sinks_error_ends_the_writing() {
+    let mut blocks = 0;
+    let result = sample().snapshot().write(&mut |_| {
+        blocks += 1;
+        Err("the disk is full")
+    });
+    assert_eq!((result, blocks), (Err("the disk is full"), 1));
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "what the server does with a snapshot is tested")]
+fn writes_go_on_while_another_thread_writes_the_snapshot() {
+    let mut keyspace = Keyspace::new();
+    let apply = |keyspace: &mut Keyspace, number: u64| {
+        let key = format!("key/{}", number % 500);
+        let put = Command::Put(Put::new(key.as_str(), "value"));
+        let index = keyspace.applied().next();
+        keyspace.apply_command(index, put).expect("a plain put is not rejected");
+    };
+    for number in 0..2_000 {
+        apply(&mut keyspace, number);
+    }
+    let (snapshot, hash) = (keyspace.snapshot(), keyspace.hash());
+    let writer = std::thread::spawn(move || stream(snapshot));
+    for number in 0..2_000 {
+        apply(&mut keyspace, number);
+    }
+    let revision = keyspace.revision();
+    let compact = Command::Compact { revision };
+    let index = keyspace.applied().next();
+    keyspace.apply_command(index, compact).expect("the present can be compacted to");
+    while keyspace.sweep(100) {}
+    let written = writer.join().expect("writing does not panic");
+    assert_eq!(restore(&written).expect("it is undamaged").hash(), hash);
+}
+
+proptest! {
+    #[test]
+    fn garbage_is_refused_without_a_panic(
+        garbage in prop::collection::vec(any::<u8>(), 0..300),
+        keep in any::<prop::sample::Index>(),
+    ) {
+        prop_assert!(restore(&garbage).is_err());
+        let whole = stream(sample().snapshot());
+        let keep = keep.index(whole.len());
+        let spliced = [&whole[..keep], &garbage].concat();
+        prop_assert!(restore(&spliced).is_err() || spliced == whole);
+    }
+}
