@@ -62,6 +62,10 @@ impl Raft {
         let free = self.promise.node.is_none() || self.promise.node == Some(from);
         let granted = free && self.is_up_to_date(last);
         if granted {
+            if let Role::Candidate(_) = self.role {
+                // It only asked whether it would be elected; now it wants someone else to be.
+                self.follow(now, self.term(), None);
+            }
             if self.promise.node.is_none() {
                 self.promise = Ballot::new(self.term(), from);
                 if !self.has(Bug::ForgetsVote) {
@@ -116,7 +120,7 @@ impl Raft {
             self.send_after(from, self.journal.promised(), Body::AppendReply { round, outcome });
             return;
         }
-        let matched = previous.index.plus(entries.len() as u64);
+        let matched = previous.index.plus(entries.len() as u64).max(begin.index);
         let heartbeat = entries.is_empty();
         for entry in entries.into_iter().skip_while(|entry| entry.id.index <= begin.index) {
             self.append_entry(entry);
