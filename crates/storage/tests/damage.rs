@@ -68,6 +68,33 @@ fn every_flipped_bit_of_a_frame_that_is_followed_by_another_is_damage() {
 }
 
 #[test]
+fn a_log_that_was_closed_or_opened_again_guards_its_last_record_too() {
+    let harm = |disk: &MemoryDisk, offset: usize| {
+        let name = segments(disk).pop().expect("there is a segment");
+        let mut bytes = disk.bytes(&name);
+        let salt = bytes[8..16].to_vec();
+        assert_eq!(bytes[offset + 8..offset + 16], salt, "a frame is there");
+        bytes[offset + 40] ^= 1;
+        let harmed = disk.restart(Survival::Nothing);
+        harmed.put(&name, bytes);
+        open(&harmed, 9).map(|opened| opened.recovered.torn.is_some())
+    };
+    let records = [Record::Append(entries(1, 1, 1, 100))];
+    let disk = MemoryDisk::default();
+    let mut opened = open(&disk, 1).expect("a new disk");
+    opened.wal.commit(&records).expect("there is room");
+    assert_eq!(harm(&disk, 4096), Ok(true), "it may never have been acknowledged");
+    opened.wal.close().expect("there is room");
+    assert!(matches!(harm(&disk, 4096), Err(OpenError::Damaged { offset: 4096, .. })));
+
+    let disk = MemoryDisk::default();
+    let mut opened = open(&disk, 1).expect("a new disk");
+    opened.wal.commit(&records).expect("there is room");
+    open(&disk, 2).expect("nothing is damaged");
+    assert!(matches!(harm(&disk, 4096), Err(OpenError::Damaged { offset: 4096, .. })));
+}
+
+#[test]
 fn the_message_names_the_file_the_place_and_the_way_out() {
     let (disk, _) = written();
     let name = segments(&disk)[0].clone();

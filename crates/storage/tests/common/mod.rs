@@ -34,6 +34,8 @@ pub(crate) enum Fault {
 pub(crate) enum Survival {
     Nothing,
     Everything,
+    /// The process died and the power never went: what it wrote is there, and still not durable.
+    Process,
     /// Any sectors, and the names up to any point.
     Some(u64),
 }
@@ -82,9 +84,18 @@ impl MemoryDisk {
     /// The disk after the power came back.
     pub(crate) fn restart(&self, survival: Survival) -> Self {
         let state = self.0.borrow();
+        if matches!(survival, Survival::Process) {
+            return Self(Rc::new(RefCell::new(State {
+                files: state.files.clone(),
+                names: state.names.clone(),
+                durable_names: state.durable_names.clone(),
+                unsynced_names: state.unsynced_names.clone(),
+                ..State::default()
+            })));
+        }
         let mut random = match survival {
             Survival::Some(seed) => Some(Random::new(seed)),
-            Survival::Nothing | Survival::Everything => None,
+            Survival::Nothing | Survival::Everything | Survival::Process => None,
         };
         let names = match (survival, &mut random) {
             (Survival::Everything, _) => state.names.clone(),
@@ -111,15 +122,6 @@ impl MemoryDisk {
         }
         let durable_names = names.clone();
         Self(Rc::new(RefCell::new(State { files, names, durable_names, ..State::default() })))
-    }
-
-    /// The disk after the process was started again, the power never having gone.
-    pub(crate) fn reopen(&self) -> Self {
-        let disk = self.restart(Survival::Everything);
-        let state = self.0.borrow();
-        disk.0.borrow_mut().files.clone_from(&state.files);
-        disk.0.borrow_mut().durable_names.clone_from(&state.durable_names);
-        disk
     }
 
     pub(crate) fn bytes(&self, name: &str) -> Vec<u8> {
