@@ -7,7 +7,7 @@ use althing_core::{Ballot, Entry, LogId, Op, Record};
 ///
 /// Records become durable whole and in order. What a torn write leaves is the log store's matter,
 /// not the protocol's.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Disk {
     issued: VecDeque<(Op, Vec<Record>)>,
     promise: Ballot,
@@ -17,7 +17,7 @@ pub(super) struct Disk {
 }
 
 /// The state machine up to an entry, durable.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(super) struct Snapshot {
     pub(super) id: LogId,
     pub(super) bytes: Vec<u8>,
@@ -43,6 +43,11 @@ impl Disk {
             self.apply(record);
         }
         last
+    }
+
+    /// Whether writes are under way.
+    pub(super) fn is_busy(&self) -> bool {
+        !self.issued.is_empty()
     }
 
     pub(super) fn save(&mut self, snapshot: Snapshot) {

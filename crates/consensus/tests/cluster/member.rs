@@ -85,6 +85,11 @@ impl Member {
         self.ready.clear();
     }
 
+    /// Everything that decides what the node does next.
+    pub(super) fn dump(&self) -> String {
+        format!("{:?} {:?} {:?}", self.raft, self.outbox, self.disk)
+    }
+
     pub(super) const fn is_alive(&self) -> bool {
         self.raft.is_some()
     }

@@ -20,6 +20,7 @@ mod command;
 mod disk;
 mod member;
 mod network;
+mod search;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -89,6 +89,11 @@ impl Network {
         taken
     }
 
+    /// Takes one message out, counted from the oldest.
+    pub(super) fn take_at(&mut self, at: usize) -> Flight {
+        self.flying.remove(at)
+    }
+
     /// Sends the selected messages a second time.
     pub(super) fn duplicate(&mut self, selection: &Selection) -> Vec<Flight> {
         let chosen = self.flying.iter().filter(|flight| selection.contains(flight));
