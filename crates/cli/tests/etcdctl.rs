@@ -1,0 +1,129 @@
+//! etcd's own client against each node of a cluster.
+
+mod support;
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use support::{Cluster, Server, tool};
+
+struct Etcdctl<'a> {
+    program: &'a std::path::Path,
+    endpoint: String,
+}
+
+impl Etcdctl<'_> {
+    fn run(&self, arguments: &[&str], input: &str) -> Output {
+        use std::io::Write as _;
+        use std::process::Stdio;
+        let mut process = Command::new(self.program)
+            .env("ETCDCTL_API", "3")
+            .args(["--endpoints", &self.endpoint])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("etcdctl starts");
+        let mut stdin = process.stdin.take().expect("it was asked for");
+        stdin.write_all(input.as_bytes()).expect("it reads");
+        drop(stdin);
+        process.wait_with_output().expect("it ends")
+    }
+
+    fn prints(&self, arguments: &[&str], expected: &str) {
+        let output = self.run(arguments, "");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        assert_eq!(text.trim_end(), expected.trim_end(), "{arguments:?}");
+    }
+
+    fn fails(&self, arguments: &[&str], expected: &str) {
+        let output = self.run(arguments, "");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{arguments:?} worked");
+        assert!(text.contains(expected), "{arguments:?}: {text}");
+    }
+
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.run(&[arguments, &["-w", "json"]].concat(), "");
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).expect("JSON")
+    }
+}
+
+fn reads_and_writes(ctl: &Etcdctl<'_>) {
+    ctl.prints(&["put", "a/1", "one"], "OK");
+    ctl.prints(&["put", "a/2", "two"], "OK");
+    ctl.prints(&["put", "a/3", "three"], "OK");
+    ctl.prints(&["get", "a/1"], "a/1\none");
+    ctl.prints(&["get", "a/", "--prefix"], "a/1\none\na/2\ntwo\na/3\nthree");
+    ctl.prints(&["get", "a/1", "a/3"], "a/1\none\na/2\ntwo");
+    ctl.prints(&["get", "a/", "--prefix", "--limit", "1"], "a/1\none");
+    ctl.prints(&["get", "a/", "--prefix", "--keys-only"], "a/1\n\na/2\n\na/3\n");
+    ctl.prints(&["get", "a/2", "--from-key", "--print-value-only"], "two\nthree");
+    ctl.prints(&["get", "a/", "--prefix", "--order", "DESCEND", "--limit", "2"], "a/3\nthree\na/2\ntwo");
+    ctl.prints(&["put", "a/1", "uno", "--prev-kv"], "OK\na/1\none");
+}
+
+fn history(ctl: &Etcdctl<'_>) {
+    let revision = ctl.json(&["get", "a/1"])["header"]["revision"].as_i64().expect("a number");
+    ctl.prints(&["put", "a/1", "eins"], "OK");
+    ctl.prints(&["get", "a/1", "--rev", &revision.to_string()], "a/1\nuno");
+    ctl.prints(&["get", "a/1"], "a/1\neins");
+    ctl.fails(&["get", "a/1", "--rev", "1000000"], "required revision is a future revision");
+    ctl.prints(
+        &["compaction", &(revision + 1).to_string()],
+        &format!("compacted revision {}", revision + 1),
+    );
+    ctl.fails(
+        &["get", "a/1", "--rev", &revision.to_string()],
+        "required revision has been compacted",
+    );
+    ctl.prints(&["get", "a/1"], "a/1\neins");
+}
+
+fn transactions(ctl: &Etcdctl<'_>) {
+    let swap = "value(\"a/1\") = \"eins\"\n\nput a/1 yksi\nget a/1\n\nget a/2\n\n";
+    let taken = ctl.run(&["txn"], swap);
+    assert_eq!(String::from_utf8_lossy(&taken.stdout), "SUCCESS\n\nOK\n\na/1\nyksi\n", "{taken:?}");
+    let refused = ctl.run(&["txn"], swap);
+    assert_eq!(String::from_utf8_lossy(&refused.stdout), "FAILURE\n\na/2\ntwo\n", "{refused:?}");
+}
+
+fn deletes(ctl: &Etcdctl<'_>) {
+    ctl.prints(&["del", "a/3", "--prev-kv"], "1\na/3\nthree");
+    ctl.prints(&["del", "a/3"], "0");
+    ctl.prints(&["del", "a/", "--prefix"], "2");
+    ctl.prints(&["get", "a/", "--prefix"], "");
+}
+
+fn tells_about_itself(ctl: &Etcdctl<'_>, server: &Server) {
+    let status = &ctl.json(&["endpoint", "status"])[0];
+    assert_eq!(status["Endpoint"].as_str(), Some(server.endpoint().as_str()));
+    assert_ne!(status["Status"]["leader"].as_u64(), Some(0));
+    let members = ctl.json(&["member", "list"]);
+    let members = members["members"].as_array().expect("members");
+    let names: Vec<&str> = members.iter().filter_map(|member| member["name"].as_str()).collect();
+    assert_eq!(members.len(), 3);
+    assert!(["n1", "n2", "n3"].iter().all(|name| names.contains(name)), "{names:?}");
+    let urls: Vec<&str> = members.iter().filter_map(|m| m["clientURLs"][0].as_str()).collect();
+    assert!(urls.contains(&format!("http://{}", server.endpoint()).as_str()), "{urls:?}");
+    let healthy = ctl.run(&["endpoint", "health"], "");
+    assert!(healthy.status.success(), "{healthy:?}");
+}
+
+#[test]
+fn etcdctl_works_against_each_of_three_nodes() {
+    let test = "etcdctl_works_against_each_of_three_nodes";
+    let Some(program) = tool(test, "etcdctl", "etcd-client") else { return };
+    let cluster = Cluster::start(3, &[]);
+    for server in &cluster.servers {
+        let ctl = Etcdctl { program: &program, endpoint: server.endpoint() };
+        reads_and_writes(&ctl);
+        history(&ctl);
+        transactions(&ctl);
+        deletes(&ctl);
+        tells_about_itself(&ctl, server);
+    }
+}

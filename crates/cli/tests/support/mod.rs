@@ -1,0 +1,287 @@
+//! Real clusters of real processes, for the tests.
+
+#![allow(dead_code, reason = "every test file uses its own part of this")]
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use althing_etcd_api::etcdserverpb as pb;
+use pb::kv_client::KvClient;
+use pb::maintenance_client::MaintenanceClient;
+use tempfile::TempDir;
+use tonic::transport::{Channel, Endpoint};
+
+/// Far longer than anything takes that works, on the slowest machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One `althing serve` process; killed when dropped.
+#[derive(Debug)]
+pub struct Server {
+    pub name: String,
+    pub client: u16,
+    pub peer: u16,
+    pub data: PathBuf,
+    log: PathBuf,
+    arguments: Vec<String>,
+    process: Option<Child>,
+}
+
+/// Several of them, and the folder of their data.
+#[derive(Debug)]
+pub struct Cluster {
+    pub servers: Vec<Server>,
+    _folder: TempDir,
+}
+
+impl Cluster {
+    /// Starts so many nodes, with further arguments for each, and waits until all of them serve.
+    pub fn start(count: usize, arguments: &[&str]) -> Self {
+        let mut cluster = Self::plan(count, arguments);
+        for server in &mut cluster.servers {
+            server.start();
+        }
+        for server in &cluster.servers {
+            server.wait_until_ready();
+        }
+        cluster
+    }
+
+    /// Lays out the nodes without starting them.
+    pub fn plan(count: usize, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let ports: Vec<(u16, u16)> = (0..count).map(|_| (free_port(), free_port())).collect();
+        let members: Vec<String> = ports
+            .iter()
+            .enumerate()
+            .map(|(position, (_, peer))| format!("n{}=127.0.0.1:{peer}", position + 1))
+            .collect();
+        let servers = ports
+            .into_iter()
+            .enumerate()
+            .map(|(position, (client, peer))| {
+                let name = format!("n{}", position + 1);
+                let data = folder.path().join(&name);
+                let mut all: Vec<String> = ["serve", "--name", &name, "--data"]
+                    .into_iter()
+                    .map(str::to_owned)
+                    .collect();
+                all.push(data.display().to_string());
+                all.extend(["--listen-client".to_owned(), format!("127.0.0.1:{client}")]);
+                all.extend(["--listen-peer".to_owned(), format!("127.0.0.1:{peer}")]);
+                all.extend(["--initial-cluster".to_owned(), members.join(",")]);
+                all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+                let log = data.with_extension("log");
+                Server { name, client, peer, data, log, arguments: all, process: None }
+            })
+            .collect();
+        Self { servers, _folder: folder }
+    }
+
+    /// Every node's client address, with commas between.
+    pub fn endpoints(&self) -> String {
+        self.servers.iter().map(Server::endpoint).collect::<Vec<_>>().join(",")
+    }
+
+    /// The position of the node that leads, as the nodes that run agree; `None` while they do not.
+    pub async fn leader(&self) -> Option<usize> {
+        let mut leaders = Vec::new();
+        for server in self.servers.iter().filter(|server| server.is_running()) {
+            let status = server.status().await?;
+            leaders.push((status.leader, status.raft_term));
+        }
+        let (leader, _) = *leaders.first()?;
+        if leader == 0 || leaders.iter().any(|other| *other != leaders[0]) {
+            return None;
+        }
+        for (position, server) in self.servers.iter().enumerate() {
+            if server.is_running() {
+                let status = server.status().await?;
+                if status.header.is_some_and(|header| header.member_id == leader) {
+                    return Some(position);
+                }
+            }
+        }
+        None
+    }
+
+    /// As [`Self::leader`], but waits for one.
+    pub async fn wait_for_leader(&self) -> usize {
+        let start = Instant::now();
+        loop {
+            if let Some(leader) = self.leader().await {
+                return leader;
+            }
+            assert!(start.elapsed() < PATIENCE, "nobody leads");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Server {
+    /// Starts the process; its log goes to a file of its own.
+    pub fn start(&mut self) {
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .expect("a log file");
+        let process = althing()
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("the program was built");
+        self.process = Some(process);
+    }
+
+    /// Puts its data elsewhere; before it is started.
+    pub fn move_data(&mut self, data: PathBuf) {
+        let position = self.arguments.iter().position(|argument| argument == "--data");
+        self.arguments[position.expect("every server has one") + 1] = data.display().to_string();
+        self.data = data;
+    }
+
+    /// What it logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Runs it to its end, for a start that must fail.
+    pub fn run_to_the_end(&self) -> Output {
+        althing().args(&self.arguments).output().expect("the program was built")
+    }
+
+    /// Kills it, as the machine would: no signal handler runs.
+    pub fn kill(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            process.kill().expect("it runs");
+            process.wait().expect("it was started here");
+        }
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// The process, to look at or to wait for.
+    pub fn process(&mut self) -> &mut Child {
+        self.process.as_mut().expect("it was started")
+    }
+
+    /// Where it serves clients.
+    pub fn endpoint(&self) -> String {
+        format!("127.0.0.1:{}", self.client)
+    }
+
+    /// Waits until it answers a linearizable read.
+    pub fn wait_until_ready(&self) {
+        let start = Instant::now();
+        while http_get(self.client, "/readyz").is_none_or(|(status, _)| status != 200) {
+            assert!(start.elapsed() < PATIENCE, "{} is not ready:\n{}", self.name, self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub async fn status(&self) -> Option<pb::StatusResponse> {
+        let channel = self.channel();
+        let answer = MaintenanceClient::new(channel).status(pb::StatusRequest::default()).await;
+        Some(answer.ok()?.into_inner())
+    }
+
+    pub fn kv(&self) -> KvClient<Channel> {
+        KvClient::new(self.channel()).max_decoding_message_size(64 << 20)
+    }
+
+    fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.endpoint()))
+            .expect("an address")
+            .timeout(Duration::from_secs(10))
+            .connect_timeout(Duration::from_secs(2))
+            .connect_lazy()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // It may be gone already; that is as good.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- log of {}\n{}", self.name, self.log());
+        }
+    }
+}
+
+/// The program, without what the environment of the tests might tell it.
+pub fn althing() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_althing"));
+    for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALTHING_")) {
+        command.env_remove(variable);
+    }
+    command
+}
+
+/// A port that nobody listens on, below those that the system gives to outgoing connections.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 10_000 + (std::process::id() % 200) as u16 * 100;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// One HTTP/1.1 request with an empty body; the status and the body, if anything answers.
+pub fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
+    http(port, "GET", path, "")
+}
+
+/// One HTTP/1.1 request; the status and the body, if anything answers.
+pub fn http(port: u16, method: &str, path: &str, body: &str) -> Option<(u16, String)> {
+    use std::io::Read as _;
+    let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).ok()?;
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some((status, body.to_owned()))
+}
+
+/// A tool that a test needs, or a note that the test is skipped.
+pub fn tool(test: &str, name: &str, package: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .chain(["/usr/sbin".into()])
+        .map(|folder| folder.join(name))
+        .find(|file| file.is_file());
+    if found.is_none() {
+        skip(test, &format!("{name} is not installed (Debian: apt-get install {package})"));
+    }
+    found
+}
+
+/// Says to whom it may concern that a test is skipped.
+pub fn skip(test: &str, why: &str) {
+    let line = format!("SKIPPED: {test}: {why}\n");
+    eprint!("{line}");
+    if let Some(path) = std::env::var_os("ALTHING_SKIPPED") {
+        let file = std::fs::OpenOptions::new().append(true).create(true).open(Path::new(&path));
+        file.and_then(|mut file| file.write_all(line.as_bytes())).expect("writable");
+    }
+}
