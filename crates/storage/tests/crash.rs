@@ -201,6 +201,31 @@ fn a_failed_call_loses_nothing_acknowledged_whether_or_not_the_power_goes() {
 }
 
 #[test]
+fn a_power_loss_at_any_call_of_opening_loses_nothing_acknowledged() {
+    for seed in 50..60 {
+        let steps = life(seed, 30);
+        let disk = MemoryDisk::default();
+        disk.plan(40 + seed, Fault::PowerLoss);
+        let mut states = vec![Model::default()];
+        let mut opened = open(&disk, 1).expect("it fails later");
+        run(&mut opened, &steps, &mut states).expect_err("the power goes");
+        for first in [Survival::Process, Survival::Some(seed), Survival::Everything] {
+            let whole = disk.restart(first);
+            open(&whole, 2).expect("nothing is damaged");
+            for call in 0..whole.calls() {
+                for second in [Survival::Nothing, Survival::Some(call), Survival::Some(call + 1)] {
+                    let disk = disk.restart(first);
+                    disk.plan(call, Fault::PowerLoss);
+                    open(&disk, 2).expect_err("the power goes");
+                    let story = || format!("life {seed}, {first:?}, call {call}, {second:?}");
+                    check(&disk.restart(second), &states, 3, &story);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn a_frame_whose_sync_failed_is_durable_once_it_was_recovered() {
     let disk = MemoryDisk::default();
     let mut opened = open(&disk, 1).expect("a new disk");
@@ -245,6 +270,8 @@ fn a_last_frame_torn_at_any_byte_is_cut() {
         assert_eq!(is_whole, byte >= end, "byte {byte}");
         let is_begun = (16..end).contains(&byte);
         assert!(!is_begun || opened.recovered.torn.is_some(), "byte {byte} is not reported");
+        let opened = open(&disk, 4).unwrap_or_else(|error| panic!("byte {byte}: {error}"));
+        assert_eq!(opened.recovered.torn, None, "byte {byte} is reported again");
     }
 }
 

@@ -298,11 +298,16 @@ impl DiskFile for MemoryFile {
         let fault = self.disk.change("sync", "a file")?;
         let mut state = self.disk.0.borrow_mut();
         let file = &mut state.files[self.file];
-        if fault.is_none() {
-            file.durable.clone_from(&file.now);
-        }
         // A sync that failed leaves the pages in memory, marked as if they had been written.
-        file.dirty.clear();
+        let dirty = std::mem::take(&mut file.dirty);
+        if fault.is_none() {
+            file.durable.resize(file.now.len(), 0);
+            for sector in dirty {
+                let to = (sector * SECTOR + SECTOR).min(file.now.len());
+                let bytes = sector * SECTOR..to;
+                file.durable[bytes.clone()].copy_from_slice(&file.now[bytes]);
+            }
+        }
         match fault {
             None => Ok(()),
             Some(_) => MemoryDisk::error("sync", "", DiskErrorKind::Failed("planned".into())),
