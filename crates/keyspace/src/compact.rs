@@ -15,13 +15,13 @@ impl Keyspace {
     /// garbage: of each key, all versions up to `revision` but the newest, and that one too if it is
     /// a tombstone.
     pub(crate) fn compact(&mut self, revision: i64) -> Result<Reply, Rejection> {
-        if revision <= self.compacted {
+        if revision <= self.state.compacted {
             return Err(Rejection::Compacted);
         }
         if revision > self.revision() {
             return Err(Rejection::FutureRevision);
         }
-        self.compacted = revision;
+        self.state.compacted = revision;
         self.record(|digest| digest.number(revision));
         self.sweep(SWEPT_AT_ONCE);
         Ok(Reply::Compact { revision: self.revision() })
@@ -36,15 +36,15 @@ impl Keyspace {
     /// without writes.
     pub fn sweep(&mut self, changes_max: usize) -> bool {
         for _ in 0..changes_max {
-            let Some(change) = self.changes.pop_oldest(self.compacted) else { return false };
+            let Some(change) = self.changes.pop_oldest(self.state.compacted) else { return false };
             self.size -= CHANGE_SIZE;
             self.sweep_change(&change);
         }
-        self.changes.reaches(self.compacted)
+        self.changes.reaches(self.state.compacted)
     }
 
     pub(crate) fn sweep_with_command(&mut self) {
-        if self.changes.reaches(self.compacted) {
+        if self.changes.reaches(self.state.compacted) {
             self.sweep(SWEPT_WITH_COMMAND);
         }
     }
@@ -54,22 +54,22 @@ impl Keyspace {
         let at = (change.revision, change.sub);
         let key = &change.key;
         // Most changes superseded nothing, and looking first does not copy what a snapshot shares.
-        let Some(history) = self.keys.get(key) else { return };
+        let Some(history) = self.state.keys.get(key) else { return };
         if history.is_dead(at) {
-            let history = self.keys.remove(key).expect("it was found a moment ago");
+            let history = self.state.keys.remove(key).expect("it was found a moment ago");
             self.size -= key_size(&change.key) + version_size(history.latest());
             return;
         }
         if !history.has_superseded(at) {
             return;
         }
-        let history = self.keys.get_mut(key).expect("it was found a moment ago");
+        let history = self.state.keys.get_mut(key).expect("it was found a moment ago");
         while let Some(version) = history.pop_superseded(at) {
             self.size -= version_size(&version);
         }
         if history.is_dead(at) {
             self.size -= key_size(&change.key) + version_size(history.latest());
-            self.keys.remove(key);
+            self.state.keys.remove(key);
         }
     }
 }

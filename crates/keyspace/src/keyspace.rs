@@ -19,21 +19,15 @@ pub type Members = BTreeMap<NodeId, Member>;
 ///
 /// **Invariants**
 /// - The revision is 1 when empty, and one greater after each command that wrote something.
-/// - `compacted <= revision`; no reply tells what stood before `compacted`.
-/// - `changes` holds each write of a revision greater than `compacted`, and older ones only while
-///   they wait to be swept.
-/// - Every key in `keys` has a version, and at most its latest is newer than the last change of it.
+/// - The compacted revision is not greater; no reply tells what stood before it.
+/// - Every write of a greater revision than the compacted one stands in a history and in `changes`;
+///   earlier ones stand in `changes` only while they wait to be swept.
 #[derive(Debug)]
 pub struct Keyspace {
-    pub(crate) keys: OrdMap<Key, History>,
+    /// All that can be read.
+    pub(crate) state: Snapshot,
+    /// When what was written: the order that histories, which go by key, do not show.
     pub(crate) changes: Changes,
-    pub(crate) revision: i64,
-    /// The last revision that was compacted to; -1 before the first compaction, as in etcd, where
-    /// compacting an empty store to zero works exactly once.
-    pub(crate) compacted: i64,
-    pub(crate) applied: Index,
-    pub(crate) applied_hash: u64,
-    pub(crate) members: Members,
     /// How many keys exist now.
     pub(crate) live: usize,
     /// See [`Self::size_bytes`].
@@ -60,13 +54,15 @@ impl Keyspace {
     /// The empty keyspace, at revision 1.
     pub fn new() -> Self {
         Self {
-            keys: OrdMap::new(),
+            state: Snapshot {
+                keys: OrdMap::new(),
+                revision: 1,
+                compacted: -1,
+                applied: Index::ZERO,
+                applied_hash: Digest::new().value(),
+                members: Members::new(),
+            },
             changes: Changes::default(),
-            revision: 1,
-            compacted: -1,
-            applied: Index::ZERO,
-            applied_hash: Digest::new().value(),
-            members: Members::new(),
             live: 0,
             size: 0,
         }
@@ -102,8 +98,12 @@ impl Keyspace {
     /// # Panics
     /// `index` is not after the last one applied.
     pub fn pass(&mut self, index: Index) {
-        assert!(index > self.applied, "entry {index} comes after {} was applied", self.applied);
-        self.applied = index;
+        assert!(
+            index > self.state.applied,
+            "entry {index} comes after {} was applied",
+            self.state.applied
+        );
+        self.state.applied = index;
     }
 
     fn execute(&mut self, command: Command) -> Result<Reply, Rejection> {
@@ -118,7 +118,7 @@ impl Keyspace {
             Command::Compact { revision } => self.compact(revision),
             Command::PublishMember(member) => {
                 self.record(|digest| member_digest(digest, &member));
-                self.members.insert(member.id, member);
+                self.state.members.insert(member.id, member);
                 Ok(Reply::PublishMember)
             }
         }
@@ -126,17 +126,17 @@ impl Keyspace {
 
     /// The index of the last entry applied.
     pub const fn applied(&self) -> Index {
-        self.applied
+        self.state.applied
     }
 
     /// The revision of the last write; 1 before the first.
     pub const fn revision(&self) -> i64 {
-        self.revision
+        self.state.revision
     }
 
     /// The revision of the last compaction, the oldest that can be read; zero before the first.
     pub fn compacted_revision(&self) -> i64 {
-        self.compacted.max(0)
+        self.state.compacted.max(0)
     }
 
     /// How many keys exist at the present revision.
@@ -146,7 +146,7 @@ impl Keyspace {
 
     /// The members that made themselves known.
     pub const fn members(&self) -> &Members {
-        &self.members
+        &self.state.members
     }
 
     /// About how much memory the keys, their history and the index by revision take, in bytes. It
@@ -171,51 +171,38 @@ impl Keyspace {
     /// A hash that runs along with every change of the state: two nodes that applied the same
     /// entries have the same one, and it costs nothing to ask. A rejected command leaves it alone.
     pub const fn applied_hash(&self) -> u64 {
-        self.applied_hash
+        self.state.applied_hash
     }
 
     /// A hash over the whole state as it can be read: the revision, the compacted revision, the
     /// applied index, the members, every key and every version. It reads all of memory, so it finds
     /// what [`Self::applied_hash`] cannot, damage that came later.
     pub fn hash(&self) -> u64 {
-        self.snapshot().hash()
+        self.state.hash()
     }
 
     /// The state as it is now, in constant time but for the members. It can be written out on
     /// another thread while this goes on; what changes meanwhile is copied when it changes.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            keys: self.keys.clone(),
-            revision: self.revision,
-            compacted: self.compacted,
-            applied: self.applied,
-            applied_hash: self.applied_hash,
-            members: self.members.clone(),
-        }
+        self.state.clone()
     }
 
     /// Mixes a change into the running hash.
     pub(crate) fn record(&mut self, change: impl FnOnce(&mut Digest)) {
-        let mut digest = Digest::resume(self.applied_hash);
+        let mut digest = Digest::resume(self.state.applied_hash);
         change(&mut digest);
-        self.applied_hash = digest.value();
-    }
-
-    /// The version of `key` that the last write left, if the key exists.
-    pub(crate) fn latest(&self, key: &Key) -> Option<(&Key, &Version)> {
-        let (key, history) = self.keys.get_key_value(key)?;
-        Some((key, history.latest().live()?))
+        self.state.applied_hash = digest.value();
     }
 
     /// Writes `version` as the latest of `key`. Its creation and number are those of a new key; if
     /// the key exists, they are corrected to go on from what is there.
     pub(crate) fn write(&mut self, key: Key, mut version: Version) {
-        let mut digest = Digest::resume(self.applied_hash);
+        let mut digest = Digest::resume(self.state.applied_hash);
         digest.bytes(key.as_bytes());
         self.size += version_size(&version) + CHANGE_SIZE;
         let (revision, sub) = version.at();
         let is_put = !version.is_tombstone();
-        let key = match self.keys.get_key_value_mut(&key) {
+        let key = match self.state.keys.get_key_value_mut(&key) {
             Some((stored, history)) => {
                 let latest = history.latest();
                 match (is_put, latest.is_tombstone()) {
@@ -236,11 +223,11 @@ impl Keyspace {
                 self.live += 1;
                 self.size += key_size(&key);
                 version_digest(&mut digest, &version);
-                self.keys.insert(key.clone(), History::new(version));
+                self.state.keys.insert(key.clone(), History::new(version));
                 key
             }
         };
-        self.applied_hash = digest.value();
+        self.state.applied_hash = digest.value();
         self.changes.push(Change { revision, sub, key });
     }
 
@@ -248,7 +235,7 @@ impl Keyspace {
     pub(crate) fn unwrite(&mut self) {
         let change = self.changes.pop_latest().expect("every write left a change");
         let key = &change.key;
-        let history = self.keys.get_mut(key).expect("a key that was just written is there");
+        let history = self.state.keys.get_mut(key).expect("a key that was just written is there");
         self.size -= CHANGE_SIZE;
         let was_live = !history.latest().is_tombstone();
         let is_live = match history.pop_latest() {
@@ -258,7 +245,7 @@ impl Keyspace {
             }
             None => {
                 self.size -= key_size(&change.key) + version_size(history.latest());
-                self.keys.remove(key);
+                self.state.keys.remove(key);
                 false
             }
         };

@@ -3,7 +3,7 @@ use std::ops::Bound;
 
 use crate::history::{History, Version};
 use crate::keyspace::Keyspace;
-use crate::{Key, KeyValue, RangeReply, Rejection, Value, prefix_end};
+use crate::{Key, KeyValue, RangeReply, Rejection, Snapshot, Value, prefix_end};
 
 /// A read of a key or a range of keys.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,8 +151,19 @@ impl Keyspace {
     /// # Errors
     /// The key is empty, or the revision is in the future or was compacted away.
     pub fn range(&self, request: &Range) -> Result<RangeReply, Rejection> {
+        self.state.range(request)
+    }
+}
+
+impl Snapshot {
+    /// As [`Keyspace::range`], at the snapshot's moment. A server that must not be held up reads
+    /// long ranges from a snapshot on another thread.
+    ///
+    /// # Errors
+    /// As [`Keyspace::range`].
+    pub fn range(&self, request: &Range) -> Result<RangeReply, Rejection> {
         crate::validate_range(request)?;
-        self.range_at(request, self.revision())
+        self.range_at(request, self.revision)
     }
 
     /// Reads with `current` as the present, which inside a transaction that has written is the

@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::history::{History, Version};
 use crate::keyspace::{CHANGE_SIZE, Keyspace, key_size, version_size};
 use crate::snapshot::{FORMAT, MAGIC, Tag};
-use crate::{Key, Value};
+use crate::{Key, Snapshot, Value};
 
 /// The longest record: a value as long as an entry can carry, and its fields. What is longer is
 /// damage, and is not waited for.
@@ -187,11 +187,11 @@ impl Restore {
         if reader.take(MAGIC.len()) != Ok(&MAGIC) || reader.u8() != Ok(FORMAT) {
             return Err(RestoreError::Foreign);
         }
-        self.keyspace.revision = reader.i64()?;
-        self.keyspace.compacted = reader.i64()?;
-        self.keyspace.applied = reader.index()?;
-        self.keyspace.applied_hash = reader.u64()?;
-        let Keyspace { revision, compacted, .. } = self.keyspace;
+        self.keyspace.state.revision = reader.i64()?;
+        self.keyspace.state.compacted = reader.i64()?;
+        self.keyspace.state.applied = reader.index()?;
+        self.keyspace.state.applied_hash = reader.u64()?;
+        let Snapshot { revision, compacted, .. } = self.keyspace.state;
         if revision < 1 || compacted < -1 || compacted > revision {
             return Err(RestoreError::Inconsistent("revisions that cannot be"));
         }
@@ -201,7 +201,7 @@ impl Restore {
 
     fn member(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
         let member = decode_member(reader)?;
-        if self.keyspace.members.insert(member.id, member).is_some() {
+        if self.keyspace.state.members.insert(member.id, member).is_some() {
             return Err(RestoreError::Inconsistent("a member twice"));
         }
         Ok(())
@@ -233,13 +233,13 @@ impl Restore {
             },
         };
         let (key, history) = self.key.as_mut().expect("versions are taken only after a key");
-        if version.mod_revision > self.keyspace.revision
+        if version.mod_revision > self.keyspace.state.revision
             || !follows(&version, history.as_ref().map(History::latest))
         {
             return Err(RestoreError::Inconsistent("a version that cannot follow the one before"));
         }
         self.keyspace.size += version_size(&version);
-        if version.mod_revision > self.keyspace.compacted {
+        if version.mod_revision > self.keyspace.state.compacted {
             let (revision, sub) = version.at();
             self.changes.push(Change { revision, sub, key: key.clone() });
         }
@@ -252,7 +252,7 @@ impl Restore {
 
     fn end(&mut self, hash: u64, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
         self.store()?;
-        if reader.u64()? != self.keyspace.keys.len() as u64 {
+        if reader.u64()? != self.keyspace.state.keys.len() as u64 {
             return Err(RestoreError::Inconsistent("another number of keys than announced"));
         }
         if reader.u64()? != hash {
@@ -268,7 +268,7 @@ impl Restore {
         let history = history.ok_or(RestoreError::Inconsistent("a key without versions"))?;
         self.keyspace.live += usize::from(!history.latest().is_tombstone());
         self.keyspace.size += key_size(&key);
-        self.keyspace.keys.insert(key, history);
+        self.keyspace.state.keys.insert(key, history);
         Ok(())
     }
 }

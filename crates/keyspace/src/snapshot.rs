@@ -31,14 +31,16 @@ pub(crate) enum Tag {
     End = 5,
 }
 
-/// The state at one index, to be written out while the keyspace goes on. `Send`; what it shares with
-/// the keyspace is freed when the last of the two lets go of it.
+/// The state at one index, to be read or written out while the keyspace goes on. `Send`; what it
+/// shares with the keyspace is freed when the last of the two lets go of it.
 ///
-/// It holds what can be read and no garbage, so that it is the same on every node at equal index.
+/// What it writes is what can be read and no garbage, the same on every node at equal index.
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     pub(crate) keys: OrdMap<Key, History>,
     pub(crate) revision: i64,
+    /// The last revision that was compacted to; -1 before the first compaction, as in etcd, where
+    /// compacting an empty store to zero works exactly once.
     pub(crate) compacted: i64,
     pub(crate) applied: Index,
     pub(crate) applied_hash: u64,

@@ -5,7 +5,7 @@ use crate::keyspace::Keyspace;
 use crate::range::{bounds, key_value};
 use crate::{
     Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeReply, Key, KeyValue, Operation,
-    OperationReply, Put, PutReply, Range, Rejection, Txn, TxnReply, Value, validate_txn,
+    OperationReply, Put, PutReply, Range, Rejection, Snapshot, Txn, TxnReply, Value, validate_txn,
 };
 
 /// Writes that belong to one revision. Either all of them stay, or none.
@@ -30,6 +30,19 @@ impl Keyspace {
     /// # Panics
     /// The transaction [may write](Txn::is_read_only).
     pub fn read_txn(&self, txn: &Txn) -> Result<TxnReply, Rejection> {
+        self.state.read_txn(txn)
+    }
+}
+
+impl Snapshot {
+    /// As [`Keyspace::read_txn`], at the snapshot's moment.
+    ///
+    /// # Errors
+    /// As [`Keyspace::read_txn`].
+    ///
+    /// # Panics
+    /// As [`Keyspace::read_txn`].
+    pub fn read_txn(&self, txn: &Txn) -> Result<TxnReply, Rejection> {
         assert!(txn.is_read_only(), "a transaction that writes goes through the log");
         validate_txn(txn)?;
         let (succeeded, operations) = self.branch(txn);
@@ -41,9 +54,9 @@ impl Keyspace {
             self.check_range(range)?;
         }
         let replies = ranges
-            .map(|range| self.range_at(range, self.revision()).map(OperationReply::Range))
+            .map(|range| self.range_at(range, self.revision).map(OperationReply::Range))
             .collect::<Result<_, _>>()?;
-        Ok(TxnReply { revision: self.revision(), succeeded, replies })
+        Ok(TxnReply { revision: self.revision, succeeded, replies })
     }
 
     fn branch<'a>(&self, txn: &'a Txn) -> (bool, &'a [Operation]) {
@@ -70,7 +83,7 @@ impl Keyspace {
     /// What etcd asks of a read in a transaction before it starts. Other than outside of one, a
     /// revision below zero is compacted, not the present.
     fn check_range(&self, range: &Range) -> Result<(), Rejection> {
-        if range.revision > self.revision() {
+        if range.revision > self.revision {
             return Err(Rejection::FutureRevision);
         }
         if range.revision != 0 && range.revision < self.compacted {
@@ -86,6 +99,12 @@ impl Keyspace {
             return Err(Rejection::KeyNotFound);
         }
         self.check_lease(put)
+    }
+
+    /// The version of `key` that the last write left, if the key exists.
+    fn latest(&self, key: &Key) -> Option<(&Key, &Version)> {
+        let (key, history) = self.keys.get_key_value(key)?;
+        Some((key, history.latest().live()?))
     }
 
     /// No command grants a lease yet, so none is ever found.
@@ -120,12 +139,12 @@ impl Compare {
 
 impl<'a> Transaction<'a> {
     fn begin(keyspace: &'a mut Keyspace) -> Self {
-        Self { hash_before: keyspace.applied_hash, keyspace, writes: 0 }
+        Self { hash_before: keyspace.state.applied_hash, keyspace, writes: 0 }
     }
 
     /// A put that is a command by itself.
     pub(crate) fn put_alone(keyspace: &'a mut Keyspace, put: Put) -> Result<PutReply, Rejection> {
-        keyspace.check_lease(&put)?;
+        keyspace.state.check_lease(&put)?;
         let mut transaction = Self::begin(keyspace);
         let reply = transaction.put(put)?;
         transaction.commit();
@@ -146,18 +165,18 @@ impl<'a> Transaction<'a> {
     /// A transaction that is a command by itself.
     pub(crate) fn run(keyspace: &'a mut Keyspace, txn: Txn) -> Result<TxnReply, Rejection> {
         let mut path = Vec::new();
-        choose(keyspace, &txn, &mut path);
+        choose(&keyspace.state, &txn, &mut path);
         let check = |check: &dyn Fn(&Operation) -> Result<(), Rejection>| {
             check_chosen(&txn, &mut path.iter().copied(), check)
         };
         // All puts before all reads: etcd's order, which decides what a request that breaks two
         // rules is told.
         check(&|operation| match operation {
-            Operation::Put(put) => keyspace.check_put(put),
+            Operation::Put(put) => keyspace.state.check_put(put),
             Operation::Range(_) | Operation::DeleteRange(_) | Operation::Txn(_) => Ok(()),
         })?;
         check(&|operation| match operation {
-            Operation::Range(range) => keyspace.check_range(range),
+            Operation::Range(range) => keyspace.state.check_range(range),
             Operation::Put(_) | Operation::DeleteRange(_) | Operation::Txn(_) => Ok(()),
         })?;
 
@@ -182,7 +201,7 @@ impl<'a> Transaction<'a> {
         for operation in operations {
             replies.push(match operation {
                 Operation::Range(range) => {
-                    OperationReply::Range(self.keyspace.range_at(&range, self.current())?)
+                    OperationReply::Range(self.keyspace.state.range_at(&range, self.current())?)
                 }
                 Operation::Put(put) => OperationReply::Put(self.put(put)?),
                 Operation::DeleteRange(delete) => OperationReply::DeleteRange(self.delete(&delete)),
@@ -194,7 +213,7 @@ impl<'a> Transaction<'a> {
 
     /// The revision that a read sees: the one being written, once something was.
     fn current(&self) -> i64 {
-        self.keyspace.revision + i64::from(self.writes > 0)
+        self.keyspace.state.revision + i64::from(self.writes > 0)
     }
 
     /// # Errors
@@ -204,7 +223,7 @@ impl<'a> Transaction<'a> {
         let Put { key, mut value, mut lease, ignore_value, ignore_lease, prev_kv } = put;
         let mut previous = None;
         if ignore_value || ignore_lease || prev_kv {
-            let latest = self.keyspace.latest(&key);
+            let latest = self.keyspace.state.latest(&key);
             if (ignore_value || ignore_lease) && latest.is_none() {
                 return Err(Rejection::KeyNotFound);
             }
@@ -241,16 +260,16 @@ impl<'a> Transaction<'a> {
             (key.clone(), delete.prev_kv.then(|| key_value(key, version, false)))
         };
         if range_end.is_empty() {
-            let latest = self.keyspace.latest(&delete.key);
+            let latest = self.keyspace.state.latest(&delete.key);
             return latest.map(|(key, version)| found(key, version)).into_iter().collect();
         }
         let Some(bounds) = bounds(key, range_end) else { return Vec::new() };
-        let keys = self.keyspace.keys.range::<_, [u8]>(bounds);
+        let keys = self.keyspace.state.keys.range::<_, [u8]>(bounds);
         keys.filter_map(|(key, history)| Some(found(key, history.latest().live()?))).collect()
     }
 
     fn write(&mut self, key: Key, value: Option<Value>, lease: i64) {
-        let revision = self.keyspace.revision + 1;
+        let revision = self.keyspace.state.revision + 1;
         let version = match value {
             // What it is if the key is new; writing corrects it if not.
             value @ Some(_) => Version {
@@ -268,23 +287,23 @@ impl<'a> Transaction<'a> {
     }
 
     fn commit(self) {
-        self.keyspace.revision = self.current();
+        self.keyspace.state.revision = self.current();
     }
 
     fn undo(self) {
         for _ in 0..self.writes {
             self.keyspace.unwrite();
         }
-        self.keyspace.applied_hash = self.hash_before;
+        self.keyspace.state.applied_hash = self.hash_before;
     }
 }
 
-fn choose(keyspace: &Keyspace, txn: &Txn, path: &mut Vec<bool>) {
-    let (succeeded, operations) = keyspace.branch(txn);
+fn choose(state: &Snapshot, txn: &Txn, path: &mut Vec<bool>) {
+    let (succeeded, operations) = state.branch(txn);
     path.push(succeeded);
     for operation in operations {
         if let Operation::Txn(txn) = operation {
-            choose(keyspace, txn, path);
+            choose(state, txn, path);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 
 use althing_core::{Index, NodeId};
 use althing_keyspace::{
-    BLOCK_SIZE_MAX, Command, DeleteRange, Keyspace, Member, Put, Range, Restore, RestoreError,
-    Snapshot,
+    BLOCK_SIZE_MAX, Command, DeleteRange, Keyspace, Member, Put, Range, Rejection, Restore,
+    RestoreError, Snapshot,
 };
 use proptest::prelude::*;
 
@@ -96,6 +96,24 @@ fn a_value_longer_than_a_block_is_cut_and_put_together() {
     let restored = restore(&stream(keyspace.snapshot())).expect("it is undamaged");
     let found = restored.range(&Range::key("large")).expect("it is readable");
     assert_eq!(found.kvs[0].value.as_bytes(), value);
+}
+
+#[test]
+fn a_snapshot_is_read_at_its_own_moment() {
+    fn goes_to_other_threads<T: Send + Sync>(_: &T) {}
+    let mut keyspace = sample();
+    let snapshot = keyspace.snapshot();
+    goes_to_other_threads(&keyspace);
+    goes_to_other_threads(&snapshot);
+    let (range, before) = (Range::all(), keyspace.range(&Range::all()));
+    let delete = DeleteRange { range_end: [0_u8].as_slice().into(), ..DeleteRange::key("a") };
+    keyspace
+        .apply_command(keyspace.applied().next(), Command::DeleteRange(delete))
+        .expect("a plain delete is not rejected");
+    assert_eq!(keyspace.range(&range).map(|reply| reply.count), Ok(0));
+    assert_eq!(snapshot.range(&range), before);
+    let future = Range { revision: keyspace.revision(), ..range };
+    assert_eq!(snapshot.range(&future), Err(Rejection::FutureRevision));
 }
 
 #[test]

@@ -27,8 +27,6 @@ fn sweep_all(keyspace: &mut Keyspace) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, ..ProptestConfig::default() })]
-
     #[test]
     fn replies_and_reads_are_the_models(
         commands in prop::collection::vec(generate::command(), 1..60),
