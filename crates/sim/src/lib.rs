@@ -43,7 +43,7 @@ mod fold;
 
 pub use coverage::{Coverage, Mark};
 pub use invariants::{Invariant, Violation};
-pub use options::Options;
+pub use options::{Diary, Options};
 pub use outcome::{Outcome, Summary};
 pub use protocol::{Protocol, RaftProtocol, Settings};
 
@@ -72,12 +72,12 @@ pub fn run_with<P: Protocol>(
     options: &Options,
     protocol: impl Fn(&Settings, &Options) -> P,
 ) -> Outcome {
-    let outcome = live(seed, options, &protocol, 0);
-    if outcome.violations.is_empty() || options.timeline_lines == 0 {
+    let lines = if options.diary == Diary::Always { options.diary_lines } else { 0 };
+    let outcome = live(seed, options, &protocol, lines);
+    if outcome.violations.is_empty() || options.diary != Diary::OfViolations {
         return outcome;
     }
-    // It cost nothing to live without a diary; live again with one.
-    live(seed, options, &protocol, options.timeline_lines)
+    live(seed, options, &protocol, options.diary_lines)
 }
 
 fn live<P: Protocol>(

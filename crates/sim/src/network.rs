@@ -9,6 +9,9 @@ pub(crate) struct Weather {
     pub(crate) loss: f64,
     /// How likely it comes twice.
     pub(crate) duplication: f64,
+    /// Whether messages on a link arrive in the order in which they were sent, as over TCP; only
+    /// those that come twice come late then.
+    pub(crate) is_ordered: bool,
     /// The least delay.
     pub(crate) delay_min: Duration,
     /// The most, but for the tail.
@@ -24,6 +27,7 @@ impl Weather {
     pub(crate) const FAIR: Self = Self {
         loss: 0.0,
         duplication: 0.0,
+        is_ordered: true,
         delay_min: Duration::from_micros(200),
         delay_max: Duration::from_micros(1_500),
         tail: 0.0,
@@ -59,6 +63,8 @@ pub(crate) struct Network {
     pub(crate) weather: Weather,
     /// By sender and receiver: how many cuts lie between them.
     cuts: Vec<Vec<u32>>,
+    /// By sender and receiver: when the last message arrives.
+    latest: Vec<Vec<Time>>,
     random: Random,
 }
 
@@ -68,18 +74,23 @@ pub(crate) struct Cut(pub(crate) Vec<(usize, usize)>);
 
 impl Network {
     pub(crate) fn new(nodes: usize, weather: Weather, random: Random) -> Self {
-        Self { weather, cuts: vec![vec![0; nodes]; nodes], random }
+        let (cuts, latest) = (vec![vec![0; nodes]; nodes], vec![vec![Time::ZERO; nodes]; nodes]);
+        Self { weather, cuts, latest, random }
     }
 
     pub(crate) fn route(&mut self, now: Time, from: usize, to: usize) -> Fate {
-        let Self { weather, cuts, random } = self;
+        let Self { weather, cuts, latest, random } = self;
         if cuts[from][to] > 0 {
             return Fate::Cut;
         }
         if random.chance(weather.loss) {
             return Fate::Lost;
         }
-        let first = now + weather.delay(random);
+        let mut first = now + weather.delay(random);
+        if weather.is_ordered {
+            first = first.max(latest[from][to]);
+            latest[from][to] = first;
+        }
         if random.chance(weather.duplication) {
             return Fate::Twice(first, now + weather.delay(random));
         }

@@ -9,16 +9,28 @@ pub struct Options {
     pub nodes: Option<usize>,
     /// How long things go wrong, on the world's clock. Default 2 s.
     pub storm: Duration,
-    /// How many of the last things that happened an outcome with a violation tells; 0 for none.
-    /// Default 200.
-    pub timeline_lines: usize,
+    /// Which outcomes tell what happened. Default: those with a violation.
+    pub diary: Diary,
+    /// How many of the last things that happened are told. Default 200.
+    pub diary_lines: usize,
     /// A defect planted into the protocol, to prove that the checkers find it. It has no effect
     /// without this crate's feature `planted-bugs`.
     pub bug: Option<Bug>,
 }
 
+/// Which lives are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Diary {
+    /// None.
+    Never,
+    /// Those that ended with a violation. They are lived twice, so that the others cost nothing.
+    OfViolations,
+    /// All.
+    Always,
+}
+
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: None, storm: Duration::from_secs(2), timeline_lines: 200, bug: None }
+        Self { nodes: None, storm: Duration::from_secs(2), diary: Diary::OfViolations, diary_lines: 200, bug: None }
     }
 }

@@ -31,7 +31,7 @@ pub struct Outcome {
     pub snapshots_installed: u64,
     /// What it met.
     pub coverage: Coverage,
-    /// The last things that happened, if there was a violation and the options asked for them.
+    /// The last things that happened, if the options ask for them.
     pub timeline: Vec<String>,
 }
 

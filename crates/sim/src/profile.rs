@@ -147,6 +147,7 @@ fn weather(random: &mut Random, election_timeout: Duration) -> Weather {
     Weather {
         loss: one_of(random, &[0.0, 0.0, 0.01, 0.05, 0.2]),
         duplication: one_of(random, &[0.0, 0.0, 0.02, 0.2]),
+        is_ordered: random.chance(0.4),
         delay_min: micros(100),
         delay_max,
         tail: one_of(random, &[0.0, 0.01, 0.1]),
@@ -187,7 +188,7 @@ fn sizes(random: &mut Random) -> Sizes {
         chunk_bytes: one_of(random, &[200, 1_000, 64_000]),
         keep_bytes: one_of(random, &[0, 200, 4_000]),
         append_bytes_max: one_of(random, &[1, 1, 300, 1 << 20]),
-        window_messages: one_of(random, &[1, 4, 128]),
+        window_messages: one_of(random, &[1, 4, 12]),
         uncommitted_bytes_max: one_of(random, &[400, 64 << 20, 64 << 20]),
         segment_bytes: one_of(random, &[16 << 10, 64 << 10]),
     }
