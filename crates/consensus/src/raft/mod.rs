@@ -22,6 +22,7 @@
 //! | the consistency check, conflicts (5.3) | `follower.rs`, `append` |
 //! | commitment, only of the own term by counting (5.4.2) | `leader.rs`, `advance_commit` |
 //! | the window of messages and bytes per follower | `progress.rs` |
+//! | a follower's proposal is appended once, however often it comes | `taken.rs` |
 //! | linearizable reads (thesis 6.4) | `reads.rs` |
 //! | snapshots in chunks (7) | `snapshot.rs` |
 //! | what is durable | `journal.rs` |

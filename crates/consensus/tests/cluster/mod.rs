@@ -193,6 +193,28 @@ impl Cluster {
         Ok(lines)
     }
 
+    /// Carries out a command that changes nothing.
+    fn look(&mut self, command: &Command) -> Result<String, String> {
+        match command {
+            Command::Messages => {
+                let lines = self.network.flying().iter().map(|flight| format!("{flight}\n"));
+                Ok(lines.collect())
+            }
+            Command::Log(nodes) => self.show(nodes, |member| {
+                let (begin, entries) = member.entries();
+                let begin =
+                    if begin == LogId::ZERO { String::new() } else { format!("({begin}) ") };
+                format!("{} log {begin}{}", member.id, show_entries(&entries)).trim_end().to_owned()
+            }),
+            Command::Status(nodes) => self.show(nodes, |member| describe(member)),
+            Command::State(nodes) => self.show(nodes, |member| {
+                let state = member.state();
+                format!("{} state after {} [{state}]", member.id, state.at)
+            }),
+            _ => unreachable!("asked only of these commands"),
+        }
+    }
+
     fn set_disk(&mut self, mode: Mode, nodes: &[Node]) -> Result<String, String> {
         let mut lines = String::new();
         for node in self.named(nodes) {
@@ -244,10 +266,6 @@ impl goldenscript::Runner for Cluster {
                 let interval = self.options.heartbeat_interval;
                 self.tick(&[*node], |member| member.now() + interval)?
             }
-            Command::Messages => {
-                let lines = self.network.flying().iter().map(|flight| format!("{flight}\n"));
-                lines.collect()
-            }
             Command::Deliver { together, .. } => {
                 let flights = self.network.take(&selection(command));
                 if *together { self.deliver_together(flights) } else { self.deliver(flights) }
@@ -286,17 +304,9 @@ impl goldenscript::Runner for Cluster {
                 describe(member) + "\n"
             }
             Command::Snapshot(node) => self.settle_at(*node, Member::snapshot)?,
-            Command::Log(nodes) => self.show(nodes, |member| {
-                let (begin, entries) = member.entries();
-                let begin =
-                    if begin == LogId::ZERO { String::new() } else { format!("({begin}) ") };
-                format!("{} log {begin}{}", member.id, show_entries(&entries)).trim_end().to_owned()
-            })?,
-            Command::Status(nodes) => self.show(nodes, |member| describe(member))?,
-            Command::State(nodes) => self.show(nodes, |member| {
-                let state = member.state();
-                format!("{} state after {} [{state}]", member.id, state.at)
-            })?,
+            Command::Messages | Command::Log(_) | Command::Status(_) | Command::State(_) => {
+                self.look(command)?
+            }
         };
         Ok(output)
     }
