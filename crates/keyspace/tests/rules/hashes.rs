@@ -1,0 +1,70 @@
+//! What the hashes tell apart.
+
+use std::collections::BTreeMap;
+
+use althing_core::NodeId;
+use althing_keyspace::{Command, DeleteRange, Keyspace, Member, Operation, Put};
+
+use super::{apply, put, txn};
+
+#[test]
+fn states_that_differ_in_anything_have_different_hashes() {
+    let write = |key: &str, value: &str| Command::Put(put(key, value));
+    let erase = |key: &str| Command::DeleteRange(DeleteRange::key(key));
+    let compact = |revision| Command::Compact { revision };
+    let both =
+        |one: Put, other: Put| Command::Txn(txn(vec![Operation::Put(one), Operation::Put(other)]));
+    let member = |name: &str| {
+        Command::PublishMember(Member {
+            id: NodeId::new(1).expect("not zero"),
+            name: name.into(),
+            peer_urls: Vec::new(),
+            client_urls: Vec::new(),
+        })
+    };
+    let lives = [
+        vec![],
+        vec![write("a", "1")],
+        vec![write("a", "2")],
+        vec![write("a", "")],
+        vec![write("aa", "1")],
+        vec![write("a", "a1")],
+        vec![write("a", "1"), write("a", "1")],
+        vec![write("a", "1"), write("a", "2")],
+        vec![write("a", "1"), erase("a")],
+        vec![write("a", "1"), erase("a"), write("a", "1")],
+        vec![write("a", "1"), compact(1)],
+        vec![write("a", "1"), compact(2)],
+        vec![write("a", "1"), member("x")],
+        vec![write("a", "1"), member("y")],
+        vec![write("a", "1"), write("b", "1")],
+        vec![write("b", "1"), write("a", "1")],
+        vec![both(put("a", "1"), put("b", "1"))],
+        vec![both(put("b", "1"), put("a", "1"))],
+    ];
+    let mut hashes = BTreeMap::new();
+    let mut applied_hashes = BTreeMap::new();
+    for life in &lives {
+        let mut keyspace = Keyspace::new();
+        for command in life {
+            apply(&mut keyspace, command.clone()).expect("none of these is rejected");
+        }
+        // The index alone must not be what tells them apart.
+        while keyspace.applied().0 < 10 {
+            keyspace.pass(keyspace.applied().next());
+        }
+        let same = hashes.insert(keyspace.hash(), life);
+        assert_eq!(same, None, "{life:?} has the same hash");
+        let same = applied_hashes.insert(keyspace.applied_hash(), life);
+        assert_eq!(same, None, "{life:?} has the same running hash");
+    }
+}
+
+#[test]
+fn the_applied_index_is_part_of_the_hash() {
+    let mut keyspace = Keyspace::new();
+    let (hash, applied_hash) = (keyspace.hash(), keyspace.applied_hash());
+    keyspace.pass(keyspace.applied().next());
+    assert_ne!(keyspace.hash(), hash);
+    assert_eq!(keyspace.applied_hash(), applied_hash);
+}
