@@ -142,3 +142,84 @@ impl Replay {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::head::SegmentNumber;
+    use althing_core::codec::Writer;
+    use althing_core::{NodeId, Payload};
+
+    const WHOLE: Kind = Kind::Records { first: true, last: true };
+
+    fn id(index: u64) -> LogId {
+        LogId::new(Ballot::new(1, NodeId::new(1).expect("not zero")), Index(index))
+    }
+
+    /// A log that begins at 10 and ends at 20, all of whose entries stood in dropped segments.
+    fn replay() -> Replay {
+        Replay::new(&Head {
+            number: SegmentNumber(3),
+            size: 8192,
+            oldest: SegmentNumber(3),
+            promise: id(0).ballot,
+            begin: id(10),
+            last: Index(20),
+        })
+    }
+
+    fn append(index: u64) -> Vec<u8> {
+        let record = Record::Append(vec![Entry { id: id(index), payload: Payload::Opening }]);
+        let mut bytes = Vec::new();
+        record.encode(&mut Writer(&mut bytes));
+        bytes
+    }
+
+    fn begin(index: u64, kept: bool) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        Record::Begin(id(index)).encode(&mut Writer(&mut bytes));
+        Writer(&mut bytes).bool(kept);
+        bytes
+    }
+
+    #[test]
+    fn entries_of_dropped_segments_must_not_be_needed_at_the_end() {
+        let cases = [
+            ("nothing", vec![], None),
+            ("the next entry alone", vec![append(21)], None),
+            ("not all are covered", vec![append(21), begin(19, true)], None),
+            ("all are covered", vec![append(21), begin(20, true)], Some(1)),
+            ("all are covered and one more", vec![append(21), begin(21, true)], Some(0)),
+            ("all are replaced", vec![append(11)], Some(1)),
+            ("all are given up", vec![append(21), begin(15, false)], Some(0)),
+        ];
+        for (what, records, expected) in cases {
+            let mut replay = replay();
+            for record in records {
+                assert_eq!(replay.frame(WHOLE, &record), Ok(()), "{what}");
+            }
+            let count = replay.finish().ok().map(|(_, _, entries)| entries.len());
+            assert_eq!(count, expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_follow_is_refused() {
+        let mut promise = Vec::new();
+        Record::Promise(Ballot::ZERO).encode(&mut Writer(&mut promise));
+        let part = Kind::Records { first: false, last: true };
+        let cases = [
+            ("a gap", WHOLE, append(22)),
+            ("an entry before the begin", WHOLE, append(10)),
+            ("a begin beyond the end", WHOLE, begin(21, true)),
+            ("a begin further back", WHOLE, begin(9, false)),
+            ("a smaller promise", WHOLE, promise),
+            ("the end of a commit that has no start", part, append(21)),
+            ("a record cut short", WHOLE, append(21)[..10].to_vec()),
+            ("a begin cut short", WHOLE, begin(20, true)[..25].to_vec()),
+        ];
+        for (what, kind, record) in cases {
+            assert!(replay().frame(kind, &record).is_err(), "{what}");
+        }
+    }
+}
