@@ -6,7 +6,7 @@ use crate::{Rejection, Reply};
 /// few enough that a large one holds nobody up.
 const SWEPT_AT_ONCE: usize = 1024;
 
-/// How many changes each later command sweeps: more than it adds, so that the backlog shrinks even
+/// How many changes each later command sweeps: more than most add, so that the backlog shrinks even
 /// under writes and even if nobody calls [`Keyspace::sweep`].
 const SWEPT_WITH_COMMAND: usize = 4;
 
