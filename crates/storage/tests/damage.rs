@@ -256,7 +256,8 @@ fn every_flipped_bit_of_a_snapshot_and_every_shortening_is_noticed() {
     let disk = MemoryDisk::default();
     let store = open(&disk, 1).expect("a new disk").snapshots;
     let mut writer = store.write(id(5, 1)).expect("there is room");
-    writer.write(&[3; 70_000]).expect("there is room");
+    let content: Vec<u8> = (0..140_000).map(|byte| (byte / 1000) as u8).collect();
+    writer.write(&content).expect("there is room");
     writer.finish().expect("there is room");
     let name = "snapshot-0000000000000005-0000000000000001-0000000000000001";
     let bytes = disk.bytes(name);
@@ -277,4 +278,7 @@ fn every_flipped_bit_of_a_snapshot_and_every_shortening_is_noticed() {
         check(bytes[..byte].to_vec(), &|| format!("cut at {byte}"));
     }
     check([&bytes[..], &[0]].concat(), &|| "a byte more".into());
+    let (first, second, rest) = (40, 40 + 65_544, 40 + 2 * 65_544);
+    let parts = [&bytes[..first], &bytes[second..rest], &bytes[first..second], &bytes[rest..]];
+    check(parts.concat(), &|| "two blocks exchanged".into());
 }

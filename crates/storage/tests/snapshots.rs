@@ -62,19 +62,24 @@ fn an_unfinished_snapshot_leaves_nothing() {
 }
 
 #[test]
-fn a_snapshot_on_a_full_disk_never_appears() {
-    for call in 0..6 {
+fn a_snapshot_that_could_not_be_written_never_appears() {
+    // Seven writes, a sync and a renaming; a full disk minds only the writes.
+    let full = (0..7).map(|call| (call, Fault::Full));
+    for (call, fault) in full.chain((0..9).map(|call| (call, Fault::Failure))) {
         let disk = MemoryDisk::default();
         let store = open(&disk, 1).expect("a new disk").snapshots;
         let names = disk.list();
-        disk.plan(call, Fault::Full);
+        disk.plan(call, fault);
         let written = store.write(id(5, 1)).and_then(|mut writer| {
             // Whoever overlooks the first error must not get a snapshot with a hole.
             let _ = writer.write(&content(200_000));
             writer.finish()
         });
-        assert!(matches!(written, Err(SnapshotError::Disk(_))), "call {call}: {written:?}");
-        assert_eq!(disk.list(), names, "call {call}");
+        assert!(
+            matches!(written, Err(SnapshotError::Disk(_))),
+            "{fault:?} at call {call}: {written:?}"
+        );
+        assert_eq!(disk.list(), names, "{fault:?} at call {call}");
     }
 }
 
