@@ -86,7 +86,7 @@ impl Failure {
 }
 
 /// Colour is for people: a terminal, and nobody who said `NO_COLOR`.
-fn is_painted() -> bool {
+pub(crate) fn is_painted() -> bool {
     let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     std::io::stderr().is_terminal() && !is_refused
 }

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::Outcome;
 use crate::client::Address;
-use crate::failure::{Failure, Kind};
+use crate::failure::{Failure, Kind, is_painted};
 use crate::settings::Settings;
 
 /// Runs the node that these settings describe.
@@ -59,7 +59,11 @@ fn node_settings(settings: Settings) -> althing_node::Settings {
 /// it this level and what is above.
 pub(crate) fn log_to_stderr_from(level: &str) {
     let filter = EnvFilter::try_from_env("ALTHING_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(is_painted())
+        .with_writer(std::io::stderr)
+        .init();
 }
 
 fn warn_off_loopback(address: &Address) {

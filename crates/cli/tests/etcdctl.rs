@@ -62,7 +62,10 @@ fn reads_and_writes(ctl: &Etcdctl<'_>) {
     ctl.prints(&["get", "a/", "--prefix", "--limit", "1"], "a/1\none");
     ctl.prints(&["get", "a/", "--prefix", "--keys-only"], "a/1\n\na/2\n\na/3\n");
     ctl.prints(&["get", "a/2", "--from-key", "--print-value-only"], "two\nthree");
-    ctl.prints(&["get", "a/", "--prefix", "--order", "DESCEND", "--limit", "2"], "a/3\nthree\na/2\ntwo");
+    ctl.prints(
+        &["get", "a/", "--prefix", "--order", "DESCEND", "--limit", "2"],
+        "a/3\nthree\na/2\ntwo",
+    );
     ctl.prints(&["put", "a/1", "uno", "--prev-kv"], "OK\na/1\none");
 }
 

@@ -213,7 +213,7 @@ fn a_bad_flag_is_told_with_what_would_be_right() {
     for (arguments, expected) in [
         (&["serve", "--listen-client", "nowhere"][..], "host:port"),
         (&["serve", "--name", "x", "--initial-cluster", "y=127.0.0.1:1"], "initial cluster"),
-        (&["serve", "--election-timeout", "1"], "election-timeout"),
+        (&["serve", "--election-timeout", "100ms"], "too short"),
         (&["serve", "--nmae", "n1"], "--name"),
         (&["dev", "--nodes", "2"], "1, 3, 5"),
         (&["dev", "--ports", "99999"], "random"),

@@ -96,6 +96,8 @@ pub(crate) struct Parts<R> {
     pub(crate) request_timeout: Duration,
     /// A read that got no answer is asked again after this long.
     pub(crate) read_retry: Duration,
+    /// Where the numbers of reads start; different in every run.
+    pub(crate) first_read: u64,
 }
 
 /// How often what waits is looked through for what has waited too long.
@@ -120,7 +122,7 @@ impl<R: Replica> Driver<R> {
             snapshots: parts.snapshots,
             peers: parts.peers,
             proposals: Proposals::new(parts.request_timeout),
-            reads: Reads::new(parts.request_timeout, parts.read_retry),
+            reads: Reads::new(parts.request_timeout, parts.read_retry, parts.first_read),
             leader: None,
             applied: parts.applied,
             policy: parts.policy,

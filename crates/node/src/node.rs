@@ -236,6 +236,7 @@ impl Run {
             },
             request_timeout: settings.request_timeout,
             read_retry: settings.heartbeat_interval * 3,
+            first_read: random(),
         });
         let serving = serve_clients(&settings, listeners.client, handle.clone(), stopped.clone())?;
         let publishing = tokio::spawn(publish(settings, handle));

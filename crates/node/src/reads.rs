@@ -40,11 +40,13 @@ impl Reads {
     /// The most reads that wait for their attempt at a time.
     const ARRIVED_MAX: usize = 32_768;
 
-    pub(crate) fn new(timeout: Duration, retry: Duration) -> Self {
+    /// `first` must differ from run to run: the answer to a question of an earlier run may still be
+    /// on its way.
+    pub(crate) fn new(timeout: Duration, retry: Duration, first: u64) -> Self {
         Self {
             timeout,
             retry,
-            next: 0,
+            next: first,
             arrived: Vec::new(),
             asked: HashMap::new(),
             ready: BTreeMap::new(),
@@ -66,7 +68,7 @@ impl Reads {
         if self.arrived.is_empty() || !has_leader {
             return None;
         }
-        self.next += 1;
+        self.next = self.next.wrapping_add(1);
         let id = ReadId(self.next);
         let waiting = std::mem::take(&mut self.arrived);
         self.asked.insert(id, Attempt { at: now, waiting });
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn reads_share_an_attempt_and_wait_for_the_keyspace() {
-        let mut reads = Reads::new(TIMEOUT, RETRY);
+        let mut reads = Reads::new(TIMEOUT, RETRY, 7);
         let mut outcomes = [arrive(&mut reads), arrive(&mut reads)];
         assert_eq!(reads.attempt(Time::ZERO, false), None, "nobody to ask");
         let id = reads.attempt(Time::ZERO, true).expect("two reads wait");
@@ -156,7 +158,7 @@ mod tests {
 
     #[test]
     fn an_old_attempts_answer_is_worth_nothing_once_it_was_asked_again() {
-        let mut reads = Reads::new(TIMEOUT, RETRY);
+        let mut reads = Reads::new(TIMEOUT, RETRY, 7);
         let mut outcome = arrive(&mut reads);
         let old = reads.attempt(Time::ZERO, true).expect("a read waits");
         reads.expire(Time::ZERO + RETRY);
@@ -172,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_read_without_a_leader_ends() {
-        let mut reads = Reads::new(TIMEOUT, RETRY);
+        let mut reads = Reads::new(TIMEOUT, RETRY, 7);
         let mut outcome = arrive(&mut reads);
         reads.expire(Time::ZERO + TIMEOUT);
         assert_eq!(outcome.try_recv(), Ok(Err(RequestError::NoLeader)));

@@ -1,6 +1,6 @@
 //! Real clusters of real processes, for the tests.
 
-#![allow(dead_code, reason = "every test file uses its own part of this")]
+#![allow(dead_code, unreachable_pub, reason = "every test file uses its own part of this")]
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -65,10 +65,8 @@ impl Cluster {
             .map(|(position, (client, peer))| {
                 let name = format!("n{}", position + 1);
                 let data = folder.path().join(&name);
-                let mut all: Vec<String> = ["serve", "--name", &name, "--data"]
-                    .into_iter()
-                    .map(str::to_owned)
-                    .collect();
+                let mut all: Vec<String> =
+                    ["serve", "--name", &name, "--data"].into_iter().map(str::to_owned).collect();
                 all.push(data.display().to_string());
                 all.extend(["--listen-client".to_owned(), format!("127.0.0.1:{client}")]);
                 all.extend(["--listen-peer".to_owned(), format!("127.0.0.1:{peer}")]);

@@ -110,6 +110,8 @@ impl Server {
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
             .timer(TokioTimer::new())
+            // No gRPC client reads it, and every answer would carry it.
+            .auto_date_header(false)
             .max_concurrent_streams(limits.streams_per_connection)
             .initial_connection_window_size(limits.connection_window_bytes)
             // One stream may take half: a large request doesn't silence its neighbours.

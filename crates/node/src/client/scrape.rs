@@ -172,11 +172,16 @@ impl Page<'_, '_> {
                 let labels = [
                     ("grpc_service", method.service().to_owned()),
                     ("grpc_method", method.name().to_owned()),
-                    ("grpc_code", format!("{code:?}")),
+                    ("grpc_code", name(code)),
                 ];
                 ConstCounter::new(count).encode(family.encode_family(&labels)?)?;
             }
         }
         Ok(())
     }
+}
+
+/// The code's name as gRPC's other servers write it.
+fn name(code: Code) -> String {
+    if code == Code::Ok { "OK".to_owned() } else { format!("{code:?}") }
 }
