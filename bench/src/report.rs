@@ -38,7 +38,8 @@ pub(crate) fn table(plan: &Plan, measured: &Measured) -> String {
         let column = table.column_mut(column).expect("the table has nine columns");
         column.set_cell_alignment(CellAlignment::Right);
     }
-    let body: String = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
+    let trim = |line: String| line.strip_prefix(' ').unwrap_or(&line).trim_end().to_owned() + "\n";
+    let body: String = table.lines().map(trim).collect();
     format!("{body}\n{}", method(plan, measured))
 }
 
