@@ -1,29 +1,32 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 
 use crate::ProposalId;
 
-/// The proposals that a leader has had from one follower. The network may repeat a message; a
+/// The proposals that a leader has had from one follower lately. A network may repeat a message; a
 /// command is appended once, and one that was refused stays refused.
 ///
-/// Bounded: below the greatest [`Taken::KEPT_MAX`] names everything counts as seen. A proposal that
-/// is dropped so, having been overtaken by that many others, is as good as lost on the way.
+/// Bounded: the last [`Taken::KEPT_MAX`] names are remembered, whatever their order, for a follower
+/// that restarts begins with other names. A message that is repeated later than that would be taken
+/// again; over connections that keep their order, as TCP does, none is repeated at all.
 #[derive(Debug, Default)]
 pub(super) struct Taken {
     seen: BTreeSet<ProposalId>,
-    /// Everything up to here counts as seen.
-    floor: Option<ProposalId>,
+    oldest_first: VecDeque<ProposalId>,
 }
 
 impl Taken {
-    const KEPT_MAX: usize = 1 << 16;
+    const KEPT_MAX: usize = 1 << 14;
 
     /// Notes `id`; returns whether it comes for the first time.
     pub(super) fn take(&mut self, id: ProposalId) -> bool {
-        if Some(id) <= self.floor || !self.seen.insert(id) {
+        if !self.seen.insert(id) {
             return false;
         }
-        if self.seen.len() > Self::KEPT_MAX {
-            self.floor = self.seen.pop_first();
+        self.oldest_first.push_back(id);
+        if self.oldest_first.len() > Self::KEPT_MAX
+            && let Some(oldest) = self.oldest_first.pop_front()
+        {
+            self.seen.remove(&oldest);
         }
         true
     }
@@ -44,11 +47,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_forgotten_is_not_taken_again() {
+    fn a_follower_that_starts_again_with_smaller_names_is_heard() {
         let mut taken = Taken::default();
         let many = Taken::KEPT_MAX as u64 + 10;
-        assert!((0..many).all(|id| taken.take(ProposalId(id))));
-        assert!((0..many).all(|id| !taken.take(ProposalId(id))));
+        assert!((many..2 * many).all(|id| taken.take(ProposalId(id))));
+        assert!((0..10).all(|id| taken.take(ProposalId(id))));
+        assert!(!taken.take(ProposalId(2 * many - 1)), "the last ones are remembered");
         assert_eq!(taken.seen.len(), Taken::KEPT_MAX);
     }
 }
