@@ -10,7 +10,7 @@ pub(crate) struct Figures {
     pub(crate) p99_ms: f64,
     /// CPU seconds of the three servers for a thousand puts.
     pub(crate) cpu_per_1000: f64,
-    /// Syncs of the log, over the three servers, for a thousand puts; `None` where one does not say.
+    /// Syncs of the log for a thousand puts, over the three servers; `None` where one does not say.
     pub(crate) log_syncs_per_1000: Option<f64>,
     /// CPU seconds of the load generator for a thousand puts.
     pub(crate) load_cpu_per_1000: f64,

@@ -4,7 +4,7 @@ use std::process::Child;
 
 use anyhow::{Context as _, Result};
 
-/// Linux counts the CPU time it shows to programs in hundredths of a second, whatever its own clock.
+/// Linux shows CPU time in hundredths of a second to programs, whatever its own clock is.
 const TICKS_PER_SECOND: f64 = 100.0;
 
 /// A child process that ends when this is dropped, also when the run fails or is interrupted.

@@ -202,9 +202,10 @@ fn a_transaction_takes_one_branch_and_says_which() {
     assert_eq!((code(&raw), &raw.stdout[..]), (Some(4), &b"FAILURE\njob\tmine, 1\n"[..]));
 
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    let nested = json!({"put": {"key": "k", "value": "v"}});
     let swap = json!({
         "compare": [{"key": "job", "target": "value", "op": "=", "value": "mine, 1"}],
-        "success": [{"delete": {"key": "job"}}, {"txn": {"success": [{"put": {"key": "k", "value": "v"}}]}}],
+        "success": [{"delete": {"key": "job"}}, {"txn": {"success": [nested]}}],
     });
     std::fs::write(file.path(), swap.to_string()).expect("writable");
     let path = file.path().to_str().expect("the path is text");

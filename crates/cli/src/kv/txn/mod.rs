@@ -30,8 +30,9 @@ do if all of them hold, what to do otherwise. Exit code 4 says that the second w
   operations    put KEY VALUE, get KEY [options of kv get], del KEY [options of kv del]
 
 As JSON: {\"compare\": [{\"key\": .., \"target\": \"version\", \"op\": \"=\", \"value\": 0}],
-\"success\": [{\"put\": {\"key\": .., \"value\": ..}}], \"failure\": [{\"get\": {\"key\": ..}}]}, with
-\"delete\" and \"txn\" besides, and {\"b64\": \"..\"} for a key or value that is not text.
+\"success\": [{\"put\": {\"key\": .., \"value\": ..}}],
+\"failure\": [{\"get\": {\"key\": ..}}]}, with \"delete\" and \"txn\" besides, and
+{\"b64\": \"..\"} for a key or value that is not text.
 
 Examples:
   printf 'version(\"job\") = \"0\"\\n\\nput job mine\\n\\nget job\\n' | althing kv txn
