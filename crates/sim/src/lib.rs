@@ -91,7 +91,7 @@ fn live<P: Protocol>(
     let nodes = options.nodes.unwrap_or(if random.chance(0.7) { 3 } else { 5 });
     let protocol = protocol(&profile.settings(), options);
     let timeline = Timeline::new(timeline_lines);
-    let mut world = World::new(protocol, nodes, options.storm, profile, timeline, &mut random);
+    let mut world = World::new(protocol, nodes, options, profile, timeline, &mut random);
     let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
     if let Err(panic) = lived {
         let detail = text(&*panic);

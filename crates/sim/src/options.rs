@@ -9,6 +9,9 @@ pub struct Options {
     pub nodes: Option<usize>,
     /// How long things go wrong, on the world's clock. Default 2 s.
     pub storm: Duration,
+    /// Whether to report also what has done no harm yet but can, such as an entry that is called
+    /// committed while someone can be elected who lacks it. Default true.
+    pub is_eager: bool,
     /// Which outcomes tell what happened. Default: those with a violation.
     pub diary: Diary,
     /// How many of the last things that happened are told. Default 200.
@@ -31,6 +34,6 @@ pub enum Diary {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: None, storm: Duration::from_secs(2), diary: Diary::OfViolations, diary_lines: 200, bug: None }
+        Self { nodes: None, storm: Duration::from_secs(2), is_eager: true, diary: Diary::OfViolations, diary_lines: 200, bug: None }
     }
 }

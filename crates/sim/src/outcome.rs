@@ -29,6 +29,8 @@ pub struct Outcome {
     pub commits: u64,
     /// Snapshots that a node received and went on from.
     pub snapshots_installed: u64,
+    /// The search for an order of what clients saw was given up.
+    pub undecided: bool,
     /// What it met.
     pub coverage: Coverage,
     /// The last things that happened, if the options ask for them.
@@ -51,6 +53,7 @@ impl Outcome {
             elections,
             commits,
             snapshots_installed: shared.snapshots_installed,
+            undecided: shared.undecided,
             coverage: shared.coverage,
             timeline: shared.timeline.into_lines(),
         }
@@ -106,6 +109,8 @@ pub struct Summary {
     pub commits: u64,
     /// Snapshots that a node received and went on from.
     pub snapshots_installed: u64,
+    /// How many histories were too hard to judge.
+    pub undecided: u64,
     /// What they met.
     pub coverage: Coverage,
 }
@@ -124,6 +129,7 @@ impl Summary {
         self.elections += outcome.elections;
         self.commits += outcome.commits;
         self.snapshots_installed += outcome.snapshots_installed;
+        self.undecided += u64::from(outcome.undecided);
         self.coverage.add(&outcome.coverage);
     }
 }

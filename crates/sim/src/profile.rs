@@ -28,6 +28,8 @@ pub(crate) struct Faults {
     pub(crate) death_at_step: f64,
     /// How likely a node dies while it writes its log.
     pub(crate) death_at_write: f64,
+    /// How likely a node dies right after a promise of its became durable and was spoken of.
+    pub(crate) death_at_promise: f64,
     /// A node that died comes back after this long, at least and at most.
     pub(crate) restart: (Duration, Duration),
     /// A node that is not dead suffers for this long, at least and at most.
@@ -120,6 +122,17 @@ fn one_of<T: Copy>(random: &mut Random, choices: &[T]) -> T {
     choices[random.below(choices.len() as u64) as usize]
 }
 
+/// What a life is mostly about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Temper {
+    /// Anything.
+    Mixed,
+    /// Leaders do not last; candidates are many; voters die after they voted and are back at once.
+    Elections,
+    /// Leaders are cut off or asleep, and do not know what the others did meanwhile.
+    StaleLeaders,
+}
+
 impl Profile {
     pub(crate) fn draw(random: &mut Random) -> Self {
         let election_timeout = millis(one_of(random, &[60, 100, 150]));
@@ -131,13 +144,74 @@ impl Profile {
                 &[(micros(50), micros(400)), (micros(200), millis(4)), (millis(1), millis(25))],
             ),
         };
-        Self {
+        let mut profile = Self {
             weather: weather(random, election_timeout),
             faults: faults(random, election_timeout),
             sizes: sizes(random),
             load: load(random, election_timeout),
             timing,
             drift_max: one_of(random, &[0, 500, 20_000, 150_000]),
+        };
+        match one_of(random, &[Temper::Mixed, Temper::Mixed, Temper::Elections, Temper::StaleLeaders]) {
+            Temper::Mixed => {}
+            Temper::Elections => profile.elect_often(random),
+            Temper::StaleLeaders => profile.depose_unnoticed(random),
+        }
+        profile
+    }
+
+    fn elect_often(&mut self, random: &mut Random) {
+        let election_timeout = self.timing.election_timeout;
+        self.timing.write = (micros(50), micros(400));
+        self.weather = Weather {
+            loss: one_of(random, &[0.0, 0.05]),
+            duplication: one_of(random, &[0.1, 0.3]),
+            is_ordered: false,
+            delay_min: micros(100),
+            delay_max: election_timeout / one_of(random, &[3, 6]),
+            tail: one_of(random, &[0.1, 0.3]),
+            tail_max: election_timeout / 2,
+        };
+        let faults = &mut self.faults;
+        faults.pause_between = election_timeout * 2;
+        faults.lasting = (election_timeout, election_timeout * 3);
+        faults.restart = (micros(100), millis(2));
+        faults.death_at_promise = 0.3;
+        faults.at_leader = 0.9;
+        faults.only(&[Kind::Isolation, Kind::Pause, Kind::Muteness, Kind::PowerLoss]);
+        self.sizes.snapshot_every = one_of(random, &[40, 100_000]);
+        self.sizes.append_bytes_max = 1;
+        self.sizes.window_messages = one_of(random, &[1, 4]);
+        self.load.think = millis(20);
+        self.load.patience = election_timeout * 2;
+        self.load.reads = 10;
+    }
+
+    fn depose_unnoticed(&mut self, random: &mut Random) {
+        let election_timeout = self.timing.election_timeout;
+        self.timing.write = (micros(50), micros(400));
+        self.weather = Weather { loss: 0.0, tail: 0.0, ..self.weather };
+        self.weather.delay_max = millis(1);
+        // A leader with a slow clock is patient with itself.
+        self.drift_max = 200_000;
+        let faults = &mut self.faults;
+        faults.pause_between = election_timeout * one_of(random, &[4, 6]);
+        faults.lasting = (election_timeout * 2, election_timeout * 4);
+        faults.at_leader = 1.0;
+        faults.only(&[Kind::Isolation, Kind::Deafness, Kind::Pause, Kind::Halves]);
+        self.load.clients = 5;
+        self.load.keys = 1;
+        self.load.wander = 1.0;
+        self.load.think = millis(10);
+        self.load.patience = election_timeout / 2;
+        self.load.reads = 60;
+    }
+}
+
+impl Faults {
+    fn only(&mut self, kinds: &[Kind]) {
+        for (kind, weight) in &mut self.weights {
+            *weight = u32::from(kinds.contains(kind));
         }
     }
 }
@@ -176,6 +250,7 @@ fn faults(random: &mut Random, election_timeout: Duration) -> Faults {
         weights,
         death_at_step: one_of(random, &[0.0, 0.0, 0.0005, 0.002]),
         death_at_write: one_of(random, &[0.0, 0.0, 0.005, 0.03]),
+        death_at_promise: one_of(random, &[0.0, 0.0, 0.05]),
         restart: one_of(random, &[(micros(200), millis(5)), (millis(1), long)]),
         lasting: (election_timeout / 2, long),
         at_leader: one_of(random, &[0.0, 0.5, 0.9]),

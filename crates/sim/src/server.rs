@@ -68,6 +68,7 @@ pub(crate) struct Server<R: Replica> {
 struct Writing {
     last: Op,
     begins: Option<LogId>,
+    promises: bool,
 }
 
 /// What the snapshot thread has to do.
@@ -333,13 +334,17 @@ impl<R: Replica> Server<R> {
     /// The log thread is done with what it was given.
     pub(crate) fn log_written(&mut self, shared: &mut Shared) -> Result<(), Death> {
         self.disk.finish(Lane::Log);
-        let Writing { last, begins } = self.writing.take().expect("a write was under way");
+        let Writing { last, begins, promises } = self.writing.take().expect("a write was under way");
         shared.checker.persisted(self.id, last);
         shared.note(self.node, || format!("{last} is durable"));
         self.outbox.persisted(last);
         self.replica.persisted(self.clock.show(shared.now), last);
         if let Some(begin) = begins {
             self.jobs.push_back(Job::RemoveOlderThan(begin));
+        }
+        if promises && shared.random.chance(shared.profile.faults.death_at_promise) {
+            let (node, life, ending) = (self.node, self.life, Ending::Power);
+            shared.queue.push(shared.now, Event::Die { node, life, ending });
         }
         self.go_on(shared)
     }
@@ -577,12 +582,13 @@ impl<R: Replica> Server<R> {
             Record::Begin(id) => Some(*id),
             Record::Promise(_) | Record::Append(_) => None,
         });
+        let promises = records.iter().any(|record| matches!(record, Record::Promise(_)));
         self.disk.start(Lane::Log);
         self.wal.commit(&records).map_err(death_by_log)?;
         if let Some(begin) = begins {
             self.wal.purge_before(begin).map_err(death_by_log)?;
         }
-        self.writing = Some(Writing { last, begins });
+        self.writing = Some(Writing { last, begins, promises });
         let (node, life) = (self.node, self.life);
         let done = shared.now + shared.latency(node);
         if shared.random.chance(shared.profile.faults.death_at_write) {

@@ -96,6 +96,8 @@ pub(crate) struct Shared {
     pub(crate) replies: Vec<(usize, Reply)>,
     pub(crate) messages: u64,
     pub(crate) snapshots_installed: u64,
+    /// The history was too hard to judge.
+    pub(crate) undecided: bool,
     /// By sender and receiver: how many were sent, and the latest that arrived.
     links: Vec<Vec<Link>>,
     buffer: Vec<u8>,
@@ -112,6 +114,7 @@ impl Shared {
         ids: Vec<NodeId>,
         profile: Profile,
         timeline: Timeline,
+        is_eager: bool,
         random: &mut Random,
     ) -> Self {
         let count = ids.len();
@@ -119,7 +122,7 @@ impl Shared {
             now: Time::ZERO,
             queue: Queue::new(),
             network: Network::new(count, profile.weather, random.fork()),
-            checker: Checker::new(&ids),
+            checker: Checker::new(&ids, is_eager),
             coverage: Coverage::default(),
             timeline,
             trace: Fold::new(),
@@ -130,6 +133,7 @@ impl Shared {
             replies: Vec::new(),
             messages: 0,
             snapshots_installed: 0,
+            undecided: false,
             links: vec![vec![Link::default(); count]; count],
             buffer: Vec::new(),
         }

@@ -160,7 +160,13 @@ impl Content {
         let cached = self.cached.get_or_insert_with(|| self.durable.clone());
         for change in self.unsynced.drain(..) {
             change.apply(cached);
-            change.apply_in_part(&mut self.durable, survives, random);
+            match change {
+                // Lengths are kept in the journal of the file system, which does not forget them.
+                Change::Resize(_) => change.apply(&mut self.durable),
+                Change::Write { .. } => {
+                    change.apply_in_part(&mut self.durable, survives, random);
+                }
+            }
         }
     }
 

@@ -84,6 +84,8 @@ impl fmt::Display for Violation {
 /// The account of everything that happened.
 #[derive(Debug)]
 pub(crate) struct Checker {
+    /// Whether to report also what has done no harm yet, but can.
+    is_eager: bool,
     nodes: BTreeMap<NodeId, Account>,
     leaders: BTreeMap<u64, NodeId>,
     /// Every entry that was ever in a log: what it carries, and the ballot of the one before it.
@@ -149,8 +151,9 @@ impl Account {
 }
 
 impl Checker {
-    pub(crate) fn new(nodes: &[NodeId]) -> Self {
+    pub(crate) fn new(nodes: &[NodeId], is_eager: bool) -> Self {
         Self {
+            is_eager,
             nodes: nodes.iter().map(|node| (*node, Account::default())).collect(),
             leaders: BTreeMap::new(),
             entries: BTreeMap::new(),
@@ -376,9 +379,15 @@ impl Checker {
 
     /// How far a node's log is committed after a step. Told after what it issued in that step.
     pub(crate) fn progressed(&mut self, node: NodeId, status: &Status) {
+        let is_eager = self.is_eager;
         let account = self.account(node);
         let commit = account.commit;
         account.commit = status.commit;
+        if is_eager && account.written.promise != status.promise {
+            let (promise, written) = (status.promise, account.written.promise);
+            let detail = format!("{node} acts under {promise}, but wrote down only {written}");
+            self.report(Invariant::Durability, detail);
+        }
         if status.commit < commit {
             let detail = format!("{node} committed up to {commit}, now up to {}", status.commit);
             self.report(Invariant::Monotonic, detail);
@@ -424,6 +433,25 @@ impl Checker {
         self.require_complete(node, round, id);
     }
 
+    /// What is committed must be in the log of every later leader; so nobody who lacks it may be
+    /// able to become one, with the votes of those whose logs are no more up to date.
+    fn require_unelectable_without(&mut self, node: NodeId, id: LogId) {
+        let lasts: Vec<LogId> =
+            self.nodes.values().map(|account| account.durable.last()).collect();
+        let electable = self.nodes.iter().find(|(_, account)| {
+            let last = account.durable.last();
+            let votes = lasts.iter().filter(|other| **other <= last).count();
+            !account.keeps(id) && votes * 2 > lasts.len()
+        });
+        if let Some((other, account)) = electable {
+            let last = account.durable.last();
+            let detail = format!(
+                "{node} committed {id}, but {other}, with a log up to {last}, can still be elected"
+            );
+            self.report(Invariant::LeaderCompleteness, detail);
+        }
+    }
+
     fn require_complete(&mut self, leader: NodeId, round: u64, id: LogId) {
         let written = &self.account(leader).written;
         let complete = written.begin.index >= id.index || written.holds(id);
@@ -451,6 +479,9 @@ impl Checker {
         self.committed.extend(news.into_iter().map(|id| Committed { id, round }));
         let keepers = self.nodes.values().filter(|account| account.keeps(last)).count();
         let majority = keepers * 2 > self.nodes.len();
+        if self.is_eager {
+            self.require_unelectable_without(node, last);
+        }
         self.require(majority, Invariant::Durability, || {
             format!("{node} committed {last}, which is durable on {keepers} nodes only")
         });

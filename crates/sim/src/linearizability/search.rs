@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::{Action, Observed, Operation};
 
 /// How many steps a search takes before it gives up.
-const STEPS_MAX: u64 = 4_000_000;
+const STEPS_MAX: u64 = 500_000;
 
 /// How a search ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
