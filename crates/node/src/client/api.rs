@@ -7,7 +7,7 @@ use std::sync::Arc;
 use althing_core::NodeId;
 use althing_etcd_api::etcdserverpb as pb;
 use althing_keyspace::{
-    Command, Keyspace, Range, RangeReply, Rejection, Reply, Txn, TxnReply, validate,
+    Command, Range, RangeReply, Rejection, Reply, Snapshot, Txn, TxnReply, validate,
     validate_range, validate_txn,
 };
 use prost::Message;
@@ -219,7 +219,7 @@ impl Api {
         if range.range_end.is_empty() || self.is_small() {
             return self.handle.keyspace().range(&range).map_err(status::rejected);
         }
-        self.beside(move |keyspace| keyspace.range(&range)).await
+        self.beside(move |snapshot| snapshot.range(&range)).await
     }
 
     async fn read_txn(&self, txn: Txn) -> Result<TxnReply, Status> {
@@ -232,7 +232,7 @@ impl Api {
         if self.is_small() {
             return self.handle.keyspace().read_txn(&txn).map_err(status::rejected);
         }
-        self.beside(move |keyspace| keyspace.read_txn(&txn)).await
+        self.beside(move |snapshot| snapshot.read_txn(&txn)).await
     }
 
     /// Whether any read is over in no time.
@@ -240,16 +240,16 @@ impl Api {
         self.handle.keyspace().key_count() <= KEYS_READ_IN_PLACE
     }
 
-    /// Reads on a thread where that may take its time.
+    /// Reads the keyspace as it is now, on a thread where that may take its time; writes go on.
     async fn beside<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Keyspace) -> Result<T, Rejection> + Send + 'static,
+        read: impl FnOnce(&Snapshot) -> Result<T, Rejection> + Send + 'static,
     ) -> Result<T, Status> {
         let Ok(_turn) = self.reads_beside.acquire().await else {
             unreachable!("the semaphore is never closed");
         };
-        let handle = self.handle.clone();
-        match tokio::task::spawn_blocking(move || read(&handle.keyspace())).await {
+        let snapshot = self.handle.keyspace().snapshot();
+        match tokio::task::spawn_blocking(move || read(&snapshot)).await {
             Ok(reply) => reply.map_err(status::rejected),
             Err(_) => Err(Status::unavailable("etcdserver: server stopped")),
         }
