@@ -23,23 +23,23 @@
 
 pub mod linearizability;
 
+mod client;
+mod clock;
+mod coverage;
+mod disk;
+mod envelope;
+mod fold;
+mod invariants;
+mod network;
 mod options;
 mod outcome;
-mod coverage;
-mod invariants;
-mod protocol;
 mod profile;
-mod world;
+mod protocol;
+mod queue;
 mod server;
 mod shared;
-mod client;
-mod envelope;
-mod network;
-mod disk;
-mod clock;
-mod queue;
 mod timeline;
-mod fold;
+mod world;
 
 pub use coverage::{Coverage, Mark};
 pub use invariants::{Invariant, Violation};

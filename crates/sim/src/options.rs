@@ -34,6 +34,13 @@ pub enum Diary {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: None, storm: Duration::from_secs(2), is_eager: true, diary: Diary::OfViolations, diary_lines: 200, bug: None }
+        Self {
+            nodes: None,
+            storm: Duration::from_secs(2),
+            is_eager: true,
+            diary: Diary::OfViolations,
+            diary_lines: 200,
+            bug: None,
+        }
     }
 }

@@ -152,7 +152,10 @@ impl Profile {
             timing,
             drift_max: one_of(random, &[0, 500, 20_000, 150_000]),
         };
-        match one_of(random, &[Temper::Mixed, Temper::Mixed, Temper::Elections, Temper::StaleLeaders]) {
+        match one_of(
+            random,
+            &[Temper::Mixed, Temper::Mixed, Temper::Elections, Temper::StaleLeaders],
+        ) {
             Temper::Mixed => {}
             Temper::Elections => profile.elect_often(random),
             Temper::StaleLeaders => profile.depose_unnoticed(random),

@@ -81,14 +81,7 @@ impl RaftProtocol {
 impl Protocol for RaftProtocol {
     type Replica = Raft;
 
-    fn start(
-        &self,
-        node: NodeId,
-        group: Majority,
-        restart: Restart,
-        seed: u64,
-        now: Time,
-    ) -> Raft {
+    fn start(&self, node: NodeId, group: Majority, restart: Restart, seed: u64, now: Time) -> Raft {
         Raft::new(node, group, self.0.clone(), restart, seed, now)
     }
 }

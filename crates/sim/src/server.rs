@@ -263,7 +263,10 @@ impl<R: Replica> Server<R> {
         }
         let proposals = self.proposals.into_values().map(|(request, _)| request);
         let reads = self.reads.into_values().map(|(request, _)| request);
-        proposals.chain(reads).chain(self.ready.into_iter().map(|(_, request, _)| request)).collect()
+        proposals
+            .chain(reads)
+            .chain(self.ready.into_iter().map(|(_, request, _)| request))
+            .collect()
     }
 
     /// A message arrived.
@@ -334,7 +337,8 @@ impl<R: Replica> Server<R> {
     /// The log thread is done with what it was given.
     pub(crate) fn log_written(&mut self, shared: &mut Shared) -> Result<(), Death> {
         self.disk.finish(Lane::Log);
-        let Writing { last, begins, promises } = self.writing.take().expect("a write was under way");
+        let Writing { last, begins, promises } =
+            self.writing.take().expect("a write was under way");
         shared.checker.persisted(self.id, last);
         shared.note(self.node, || format!("{last} is durable"));
         self.outbox.persisted(last);
@@ -404,11 +408,7 @@ impl<R: Replica> Server<R> {
         Ok(())
     }
 
-    fn carry_out(
-        &mut self,
-        shared: &mut Shared,
-        output: Output<R::Message>,
-    ) -> Result<(), Death> {
+    fn carry_out(&mut self, shared: &mut Shared, output: Output<R::Message>) -> Result<(), Death> {
         match output {
             Output::Persist { op, records } => {
                 if shared.checker.issued(self.id, op, &records) {
@@ -592,9 +592,9 @@ impl<R: Replica> Server<R> {
         let (node, life) = (self.node, self.life);
         let done = shared.now + shared.latency(node);
         if shared.random.chance(shared.profile.faults.death_at_write) {
-            let ending =
-                if shared.random.chance(0.7) { Ending::Power } else { Ending::Process };
-            let at = shared.now + shared.random.duration(std::time::Duration::ZERO, done.since(shared.now));
+            let ending = if shared.random.chance(0.7) { Ending::Power } else { Ending::Process };
+            let at = shared.now
+                + shared.random.duration(std::time::Duration::ZERO, done.since(shared.now));
             shared.queue.push(at, Event::Die { node, life, ending });
         }
         shared.queue.push(done, Event::LogWritten { node, life });

@@ -4,7 +4,6 @@ use std::time::Duration;
 use althing_consensus::Replica;
 use althing_core::{Index, NodeId, Random, Time};
 
-use crate::{Options, Protocol};
 use crate::client::{Client, Wish};
 use crate::clock::Clock;
 use crate::coverage::Mark;
@@ -16,6 +15,7 @@ use crate::profile::{Kind, Profile};
 use crate::server::{Death, Server, Starting};
 use crate::shared::{Event, Reply, Shared};
 use crate::timeline::Timeline;
+use crate::{Options, Protocol};
 
 /// A world that lives longer than this many events without an end is spinning.
 const EVENTS_MAX: u64 = 3_000_000;
@@ -70,10 +70,7 @@ enum Stage {
     /// Things go wrong.
     Stormy,
     /// They do not any more; a write and a read that began since then must succeed.
-    Calm {
-        since: u64,
-        wrote: Option<u64>,
-    },
+    Calm { since: u64, wrote: Option<u64> },
     /// They did; nobody asks for anything any more, and all nodes must come to the same state.
     Settling,
     /// All is well.
@@ -438,8 +435,7 @@ impl<P: Protocol> World<P> {
     }
 
     fn part(&mut self, cut: Cut) {
-        let mark =
-            if cut.is_symmetric() { Mark::Partition } else { Mark::PartitionOneWay };
+        let mark = if cut.is_symmetric() { Mark::Partition } else { Mark::PartitionOneWay };
         self.shared.mark(mark);
         self.shared.network.cut(&cut);
         let at = self.until();

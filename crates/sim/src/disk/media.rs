@@ -12,16 +12,36 @@ pub(super) struct FileId(pub(super) u64);
 /// One thing that was done to the disk.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    Create { name: String, file: FileId, size: usize },
-    Write { file: FileId, offset: usize, bytes: Box<[u8]> },
-    Sync { file: FileId },
+    Create {
+        name: String,
+        file: FileId,
+        size: usize,
+    },
+    Write {
+        file: FileId,
+        offset: usize,
+        bytes: Box<[u8]>,
+    },
+    Sync {
+        file: FileId,
+    },
     /// A sync that failed: the system forgets that the pages were dirty, so a later sync that
     /// succeeds does not write them. Readers go on to see them.
-    FailedSync { file: FileId, seed: u64 },
-    Rename { from: String, to: String },
-    Remove { name: String },
+    FailedSync {
+        file: FileId,
+        seed: u64,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    Remove {
+        name: String,
+    },
     SyncNames,
-    FailedSyncNames { seed: u64 },
+    FailedSyncNames {
+        seed: u64,
+    },
 }
 
 /// What survives: the durable content and names, and what was written behind them and not synced.
@@ -45,7 +65,10 @@ struct Content {
 enum Change {
     /// Emptied, then filled with this many zeros.
     Resize(usize),
-    Write { offset: usize, bytes: Box<[u8]> },
+    Write {
+        offset: usize,
+        bytes: Box<[u8]>,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -130,9 +153,7 @@ impl Media {
     fn forget_unnamed(&mut self) {
         if self.files.len() > self.names.len() + self.names_unsynced.len() {
             let named = |file: &FileId| {
-                let waits = |renaming: &Renaming| {
-                    matches!(renaming, Renaming::Link { file: linked, .. } if linked == file)
-                };
+                let waits = |renaming: &Renaming| matches!(renaming, Renaming::Link { file: linked, .. } if linked == file);
                 self.names.values().any(|other| other == file)
                     || self.names_unsynced.iter().any(waits)
             };

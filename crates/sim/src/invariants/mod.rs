@@ -145,7 +145,8 @@ struct Applied {
 impl Account {
     /// Whether this entry, or a state with it, survives the loss of power.
     fn keeps(&self, id: LogId) -> bool {
-        self.snapshot.index >= id.index || self.durable.begin.index >= id.index
+        self.snapshot.index >= id.index
+            || self.durable.begin.index >= id.index
             || self.durable.holds(id)
     }
 }
@@ -383,8 +384,11 @@ impl Checker {
         let account = self.account(node);
         let commit = account.commit;
         account.commit = status.commit;
-        if is_eager && account.written.promise != status.promise {
-            let (promise, written) = (status.promise, account.written.promise);
+        // A snapshot may outlive the promise of its term, and stands for it then.
+        let implied = Ballot::unvoted(account.snapshot.ballot.round);
+        let written = account.written.promise.max(implied);
+        if is_eager && written != status.promise {
+            let promise = status.promise;
             let detail = format!("{node} acts under {promise}, but wrote down only {written}");
             self.report(Invariant::Durability, detail);
         }
@@ -436,8 +440,7 @@ impl Checker {
     /// What is committed must be in the log of every later leader; so nobody who lacks it may be
     /// able to become one, with the votes of those whose logs are no more up to date.
     fn require_unelectable_without(&mut self, node: NodeId, id: LogId) {
-        let lasts: Vec<LogId> =
-            self.nodes.values().map(|account| account.durable.last()).collect();
+        let lasts: Vec<LogId> = self.nodes.values().map(|account| account.durable.last()).collect();
         let electable = self.nodes.iter().find(|(_, account)| {
             let last = account.durable.last();
             let votes = lasts.iter().filter(|other| **other <= last).count();
@@ -457,8 +460,10 @@ impl Checker {
         let complete = written.begin.index >= id.index || written.holds(id);
         let last = written.last();
         self.require(complete, Invariant::LeaderCompleteness, || {
-            format!("{leader} leads in term {round} with a log up to {last}, without {id}, which \
-                     was committed before")
+            format!(
+                "{leader} leads in term {round} with a log up to {last}, without {id}, which \
+                     was committed before"
+            )
         });
     }
 
@@ -479,12 +484,12 @@ impl Checker {
         self.committed.extend(news.into_iter().map(|id| Committed { id, round }));
         let keepers = self.nodes.values().filter(|account| account.keeps(last)).count();
         let majority = keepers * 2 > self.nodes.len();
-        if self.is_eager {
-            self.require_unelectable_without(node, last);
-        }
         self.require(majority, Invariant::Durability, || {
             format!("{node} committed {last}, which is durable on {keepers} nodes only")
         });
+        if self.is_eager {
+            self.require_unelectable_without(node, last);
+        }
         let later: Vec<(NodeId, u64)> = self
             .nodes
             .iter()

@@ -104,11 +104,8 @@ impl Order {
                 }
             }
             let (Some(place), Some((revision, over))) = (self.places[at], latest) else { continue };
-            let is_after = if place.is_read {
-                place.revision >= revision
-            } else {
-                place.revision > revision
-            };
+            let is_after =
+                if place.is_read { place.revision >= revision } else { place.revision > revision };
             if !is_after {
                 let what = "the second began after the first was over and stands before it";
                 return Err(fault(history, what, &[over, at]));

@@ -1,0 +1,98 @@
+//! Bugs put in on purpose: a checker that cannot fail is worth nothing.
+#![cfg(feature = "planted-bugs")]
+
+use althing_consensus::raft::Bug;
+use althing_sim::{Diary, Invariant, Options, Violation, run};
+
+struct Hunt {
+    bug: Bug,
+    /// What may be reported.
+    invariants: &'static [Invariant],
+    /// With checks of what is bound to go wrong: within this many seeds.
+    eager: u64,
+    /// Without: what must be reported at least once, and within how many seeds.
+    harm: (Invariant, u64),
+}
+
+const HUNTS: [Hunt; 5] = [
+    Hunt {
+        bug: Bug::ForgetsVote,
+        invariants: &[Invariant::Durability, Invariant::ElectionSafety],
+        eager: 5,
+        harm: (Invariant::ElectionSafety, 3_000),
+    },
+    Hunt {
+        bug: Bug::CommitsOldTerms,
+        invariants: &[Invariant::LeaderCompleteness],
+        eager: 300,
+        harm: (Invariant::LeaderCompleteness, 4_000),
+    },
+    Hunt {
+        bug: Bug::ReadsUnconfirmed,
+        invariants: &[Invariant::Linearizability],
+        eager: 100,
+        harm: (Invariant::Linearizability, 100),
+    },
+    Hunt {
+        bug: Bug::AcknowledgesEarly,
+        invariants: &[Invariant::Durability],
+        eager: 10,
+        harm: (Invariant::Durability, 10),
+    },
+    Hunt {
+        bug: Bug::KeepsConflicts,
+        invariants: &[
+            Invariant::LogMatching,
+            Invariant::StateMachineSafety,
+            Invariant::ProposalOutcome,
+            Invariant::Durability,
+        ],
+        eager: 50,
+        harm: (Invariant::LogMatching, 100),
+    },
+];
+
+/// The first seed that shows the bug, and how.
+fn hunt(bug: Bug, is_eager: bool, seeds_max: u64, wanted: &[Invariant]) -> (u64, Violation) {
+    let options = Options { bug: Some(bug), is_eager, diary: Diary::Never, ..Options::default() };
+    for seed in 1..=seeds_max {
+        let outcome = run(seed, &options);
+        if let Some(violation) = outcome.violations.first()
+            && wanted.contains(&violation.invariant)
+        {
+            return (seed, violation.clone());
+        }
+    }
+    panic!("{bug:?} was not found as {wanted:?} within {seeds_max} seeds");
+}
+
+#[test]
+fn every_planted_bug_is_found_and_the_report_names_what_it_breaks() {
+    for Hunt { bug, invariants, eager, harm } in HUNTS {
+        let (seed, violation) = hunt(bug, true, eager, invariants);
+        println!("{bug:?}, eager: seed {seed}: {violation}");
+        let (invariant, seeds_max) = harm;
+        let (seed, violation) = hunt(bug, false, seeds_max, &[invariant]);
+        println!("{bug:?}, by its harm: seed {seed}: {violation}");
+    }
+}
+
+#[test]
+fn the_same_seeds_are_clean_without_the_bugs() {
+    for seed in 1..=50 {
+        let outcome = run(seed, &Options::default());
+        assert!(outcome.is_clean(), "{outcome}");
+    }
+}
+
+#[test]
+fn a_report_tells_what_happened_before() {
+    let options = Options { bug: Some(Bug::AcknowledgesEarly), ..Options::default() };
+    let (seed, _) = hunt(Bug::AcknowledgesEarly, true, 10, &[Invariant::Durability]);
+    let outcome = run(seed, &options);
+    assert!(outcome.timeline.len() <= options.diary_lines);
+    let text = outcome.to_string();
+    for expected in ["Durability is violated", "AppendReply accepted", "is durable", "← n"] {
+        assert!(text.contains(expected), "no {expected:?} in:\n{text}");
+    }
+}

@@ -1,0 +1,107 @@
+//! Many seeds, on every core there is.
+
+use std::collections::VecDeque;
+use std::num::NonZero;
+use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use althing_sim::{Diary, Invariant, Mark, Options, Summary, run};
+
+/// The seeds that every test run lives through.
+const SEEDS: Range<u64> = 1..10_001;
+
+/// Seeds that once brought out a defect, with what it was. They stay.
+const REGRESSIONS: [(u64, &str); 0] = [];
+
+fn run_many(seeds: Range<u64>, options: &Options) -> Summary {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let batches: VecDeque<Range<u64>> =
+        seeds.clone().step_by(50).map(|from| from..(from + 50).min(seeds.end)).collect();
+    let batches = Mutex::new(batches);
+    let next = || batches.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let summary = Mutex::new(Summary::default());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(batch) = next() {
+                    for seed in batch {
+                        let outcome = run(seed, options);
+                        summary.lock().unwrap_or_else(PoisonError::into_inner).add(&outcome);
+                    }
+                }
+            });
+        }
+    });
+    summary.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[test]
+fn no_seed_breaks_an_invariant_and_every_fault_and_branch_is_met() {
+    let options = Options { diary: Diary::Never, ..Options::default() };
+    let summary = run_many(SEEDS, &options);
+    println!(
+        "{} seeds, {:.0} s of simulated time, {} messages, {} requests, {} elections, {} commits, \
+         {} faults, {} snapshots installed",
+        summary.seeds,
+        summary.simulated.as_secs_f64(),
+        summary.messages,
+        summary.requests,
+        summary.elections,
+        summary.commits,
+        summary.coverage.faults(),
+        summary.snapshots_installed
+    );
+    for (mark, count) in summary.coverage.iter() {
+        println!("{count:>10} {mark}");
+    }
+    if let Some((seed, _)) = summary.failed.first() {
+        let failed = summary.failed.len();
+        panic!("{failed} seeds failed; the first:\n{}", run(*seed, &Options::default()));
+    }
+    let missing: Vec<Mark> = summary.coverage.missing().collect();
+    assert!(missing.is_empty(), "never met: {missing:?}");
+    assert!(summary.undecided * 1_000 < summary.seeds, "{} undecided", summary.undecided);
+}
+
+#[test]
+fn a_seed_has_one_course() {
+    for seed in [1, 2, 3, 1_234_567_890_123, u64::MAX] {
+        for nodes in [3, 5] {
+            let options = Options { nodes: Some(nodes), ..Options::default() };
+            let (first, second) = (run(seed, &options), run(seed, &options));
+            assert_eq!(first, second, "seed {seed}");
+            let told = run(seed, &Options { diary: Diary::Always, ..options });
+            assert_eq!(first.trace_hash, told.trace_hash, "a diary changes nothing");
+            assert!(!told.timeline.is_empty());
+        }
+    }
+}
+
+#[test]
+fn other_seeds_have_other_courses() {
+    let options = Options::default();
+    let hashes: std::collections::BTreeSet<u64> =
+        (1..50).map(|seed| run(seed, &options).trace_hash).collect();
+    assert_eq!(hashes.len(), 49);
+}
+
+#[test]
+fn what_was_found_once_stays_mended() {
+    for (seed, what) in REGRESSIONS {
+        let outcome = run(seed, &Options::default());
+        assert!(outcome.is_clean(), "{what}:\n{outcome}");
+    }
+}
+
+#[test]
+fn a_cluster_that_gets_no_time_to_recover_is_reported() {
+    // The checker of liveness can fail: nodes whose clocks stand still cannot elect anyone.
+    let options =
+        Options { nodes: Some(9), storm: std::time::Duration::ZERO, ..Options::default() };
+    let outcome = run(1, &options);
+    assert!(
+        outcome.violations.iter().all(|violation| violation.invariant != Invariant::Assertion),
+        "{outcome}"
+    );
+}
