@@ -27,7 +27,8 @@ pub(crate) fn start(
     let (writes, incoming) = channel();
     let thread = thread::Builder::new().name("althing-log".to_owned()).spawn(move || {
         let mut log = Log { wal, shared, spares: channel(), is_making_spare: false };
-        if let Err(error) = log.run(&incoming, &events) {
+        let ended = log.run(&incoming, &events).and_then(|()| log.wal.close());
+        if let Err(error) = ended {
             // Without a driver nobody is left to care.
             let _ = events.send(Event::LogFailed(error.to_string()));
         }

@@ -12,6 +12,8 @@ mod health;
 mod listener;
 mod scrape;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::convert::Infallible;
 use std::future::Future;
