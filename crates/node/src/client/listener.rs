@@ -113,6 +113,9 @@ impl Server {
             // No gRPC client reads it, and every answer would carry it.
             .auto_date_header(false)
             .max_concurrent_streams(limits.streams_per_connection)
+            // A client whose requests all time out at once takes them back all at once; with
+            // hyper's 20 it would lose its connection for that.
+            .max_pending_accept_reset_streams(limits.streams_per_connection as usize)
             .initial_connection_window_size(limits.connection_window_bytes)
             // One stream may take half: a large request doesn't silence its neighbours.
             .initial_stream_window_size(limits.connection_window_bytes / 2)
