@@ -118,8 +118,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) storage_failed: OnceLock<String>,
     pub(crate) gauge: Gauge,
-    /// Starts anywhere, so that a proposal of this run is never taken for one of an earlier run that
-    /// is still in the log.
+    /// Starts anywhere, so that a proposal of this run is never taken for one of an earlier run
+    /// that is still in the log.
     next_proposal: AtomicU64,
     keyspace: RwLock<Keyspace>,
 }

@@ -95,8 +95,8 @@ impl Log {
         Ok(())
     }
 
-    /// Has the next segment's file made elsewhere. Where that fails, the log makes it itself when it
-    /// comes to it, and fails then.
+    /// Has the next segment's file made elsewhere. Where that fails, the log makes it itself when
+    /// it comes to it, and fails then.
     fn make_spare(&mut self) {
         let maker = self.wal.spare_maker();
         let made = self.spares.0.clone();

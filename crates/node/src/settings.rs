@@ -66,9 +66,7 @@ pub enum SettingsError {
         name: String,
     },
     /// Leaders would be deposed between two heartbeats.
-    #[error(
-        "the election timeout of {election:?} is less than five heartbeat intervals of {heartbeat:?}"
-    )]
+    #[error("an election timeout of {election:?} is under five heartbeats of {heartbeat:?}")]
     ElectionTooShort {
         /// The election timeout.
         election: Duration,

@@ -47,10 +47,7 @@ impl crate::Message for Message {
             }
             Body::Snapshot(chunk) => {
                 writer.u8(8);
-                writer.log_id(chunk.snapshot);
-                writer.u64(chunk.offset);
-                writer.bool(chunk.last);
-                writer.bytes(&chunk.data);
+                encode_chunk(chunk, writer);
             }
             Body::SnapshotReply { snapshot, offset } => {
                 writer.u8(9);
@@ -59,22 +56,11 @@ impl crate::Message for Message {
             }
             Body::Propose { proposals } => {
                 writer.u8(10);
-                writer.u32(u32::try_from(proposals.len()).expect("bounded in bytes"));
-                for Proposal { id, command } in proposals {
-                    writer.u64(id.0);
-                    writer.bytes(command);
-                }
+                encode_proposals(proposals, writer);
             }
             Body::Refuse { ids, reason } => {
                 writer.u8(11);
-                writer.u8(match reason {
-                    Refusal::NoLeader => 0,
-                    Refusal::Overloaded => 1,
-                });
-                writer.u32(u32::try_from(ids.len()).expect("as many as were proposed at most"));
-                for id in ids {
-                    writer.u64(id.0);
-                }
+                encode_refuse(ids, *reason, writer);
             }
             Body::Read { id } => {
                 writer.u8(12);
@@ -130,6 +116,32 @@ fn decode_outcome(reader: &mut Reader<'_>) -> Result<AppendOutcome, DecodeError>
         2 => AppendOutcome::Rejected { previous: reader.index()?, hint: reader.log_id()? },
         tag => return Err(DecodeError::UnknownTag { what: "append outcome", tag }),
     })
+}
+
+fn encode_chunk(chunk: &Chunk, writer: &mut Writer<'_>) {
+    writer.log_id(chunk.snapshot);
+    writer.u64(chunk.offset);
+    writer.bool(chunk.last);
+    writer.bytes(&chunk.data);
+}
+
+fn encode_proposals(proposals: &[Proposal], writer: &mut Writer<'_>) {
+    writer.u32(u32::try_from(proposals.len()).expect("bounded in bytes"));
+    for Proposal { id, command } in proposals {
+        writer.u64(id.0);
+        writer.bytes(command);
+    }
+}
+
+fn encode_refuse(ids: &[ProposalId], reason: Refusal, writer: &mut Writer<'_>) {
+    writer.u8(match reason {
+        Refusal::NoLeader => 0,
+        Refusal::Overloaded => 1,
+    });
+    writer.u32(u32::try_from(ids.len()).expect("as many as were proposed at most"));
+    for id in ids {
+        writer.u64(id.0);
+    }
 }
 
 fn decode_append(reader: &mut Reader<'_>) -> Result<Body, DecodeError> {
