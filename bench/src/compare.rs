@@ -18,6 +18,8 @@ pub(crate) struct Measured {
     pub(crate) runs: Vec<Run>,
     /// The file system that the servers synced to.
     pub(crate) file_system: String,
+    /// How many programs wanted the processor in the minute before.
+    pub(crate) load_before: f64,
 }
 
 /// One system at one point in one round.
@@ -44,7 +46,13 @@ pub(crate) async fn run(plan: &Plan) -> Result<Measured> {
     if matches!(&*file_system, "tmpfs" | "ramfs") {
         eprintln!("warning: {} is in memory, where an fsync costs nothing", place.display());
     }
-    let mut measured = Measured { systems, runs: Vec::new(), file_system };
+    let load_before = load_average().unwrap_or(0.0);
+    if load_before > 0.5 {
+        eprintln!(
+            "warning: the machine is busy (load {load_before}), and the figures will show it"
+        );
+    }
+    let mut measured = Measured { systems, runs: Vec::new(), file_system, load_before };
     for round in 1..=plan.rounds {
         // Who begins changes with the round, in case the first always finds another machine.
         let mut systems = measured.systems.clone();
@@ -91,6 +99,10 @@ async fn one_system(plan: &Plan, round: u32, system: &System, place: &Path) -> R
 fn beside_us() -> Result<PathBuf> {
     let us = std::env::current_exe().context("cannot tell where this program lies")?;
     Ok(us.parent().unwrap_or_else(|| Path::new(".")).to_owned())
+}
+
+fn load_average() -> Option<f64> {
+    std::fs::read_to_string("/proc/loadavg").ok()?.split(' ').next()?.parse().ok()
 }
 
 /// The kind of file system that holds `place`: the mount with the longest path above it.

@@ -70,6 +70,7 @@ pub(crate) fn json(plan: &Plan, measured: &Measured) -> Value {
         "connections": plan.connections,
         "cores": cores(),
         "file_system": measured.file_system,
+        "load_before": measured.load_before,
     })
 }
 
@@ -132,10 +133,10 @@ fn method(plan: &Plan, measured: &Measured) -> String {
         .map(|system| format!("{} {}", system.name.text(), system.version))
         .collect();
     format!(
-        "{}; medians of {} rounds of {} s, in turn, one cluster at a time; three nodes, fsync on, \
-         {};\nputs of {} bytes in a closed loop over at most {} connections, dealt out over the \
-         nodes, the leader first;\n{} cores for servers and load together; every acknowledged \
-         write was found again.\n",
+        "{}: medians of {} rounds of {} s in turn, one cluster at a time.\n\
+         Three nodes, fsync on, on {}; puts of {} bytes in a closed loop over at most {} \
+         connections,\ndealt out over the nodes, the leader first. {} cores for servers and load \
+         together, load average\nbefore: {}. Every acknowledged write was found again.\n",
         systems.join(" and "),
         plan.rounds,
         plan.seconds,
@@ -143,6 +144,7 @@ fn method(plan: &Plan, measured: &Measured) -> String {
         plan.value_bytes,
         plan.connections,
         cores(),
+        measured.load_before,
     )
 }
 
