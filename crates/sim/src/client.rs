@@ -61,7 +61,7 @@ impl Client {
             return Wish { key, action: None, ask };
         }
         let name = key_name(key);
-        let put = Put::new(name.as_str(), value_text(fresh).as_str());
+        let put = Put::new(name.as_str(), value_text(fresh, load.value_bytes).as_str());
         match self.random.below(10) {
             0..5 => Wish {
                 key,
@@ -78,7 +78,7 @@ impl Client {
                 Wish {
                     key,
                     action: Some(Action::Swap { expected, value: fresh }),
-                    ask: Ask::Write(Command::Txn(swap(&name, expected, put))),
+                    ask: Ask::Write(Command::Txn(swap(&name, expected, put, load.value_bytes))),
                 }
             }
         }
@@ -91,9 +91,9 @@ impl Client {
 }
 
 /// If the key has this value, or none: put; otherwise say what is there.
-fn swap(key: &str, expected: Option<u64>, put: Put) -> Txn {
+fn swap(key: &str, expected: Option<u64>, put: Put, bytes: usize) -> Txn {
     let target = match expected {
-        Some(value) => CompareTarget::Value(value_text(value).as_str().into()),
+        Some(value) => CompareTarget::Value(value_text(value, bytes).as_str().into()),
         None => CompareTarget::CreateRevision(0),
     };
     let result = CompareResult::Equal;

@@ -53,10 +53,6 @@ pub enum Mark {
     SnapshotChunkSent,
     /// A snapshot was asked for that was no longer there.
     SnapshotGone,
-    /// A piece of a snapshot was not the one that was due.
-    SnapshotOutOfOrder,
-    /// A snapshot came whole and did not check.
-    SnapshotRejected,
     /// A node died with a snapshot half received.
     SnapshotInterrupted,
     /// A node went on from a snapshot that it received.
@@ -89,7 +85,7 @@ pub enum Mark {
 
 impl Mark {
     /// All of them, in order.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 39] = [
         Self::MessageLost,
         Self::MessageDuplicated,
         Self::MessageReordered,
@@ -115,8 +111,6 @@ impl Mark {
         Self::SnapshotTaken,
         Self::SnapshotChunkSent,
         Self::SnapshotGone,
-        Self::SnapshotOutOfOrder,
-        Self::SnapshotRejected,
         Self::SnapshotInterrupted,
         Self::SnapshotInstalled,
         Self::ConflictTruncated,

@@ -88,7 +88,8 @@ fn live<P: Protocol>(
 ) -> Outcome {
     let mut random = Random::new(seed);
     let profile = Profile::draw(&mut random.fork());
-    let nodes = options.nodes.unwrap_or(if random.chance(0.7) { 3 } else { 5 });
+    let drawn = if random.chance(0.7) { 3 } else { 5 };
+    let nodes = options.nodes.unwrap_or(drawn);
     let protocol = protocol(&profile.settings(), options);
     let timeline = Timeline::new(timeline_lines);
     let mut world = World::new(protocol, nodes, options, profile, timeline, &mut random);

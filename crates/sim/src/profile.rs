@@ -100,6 +100,8 @@ pub(crate) struct Sizes {
 pub(crate) struct Load {
     pub(crate) clients: usize,
     pub(crate) keys: u64,
+    /// Values are at least this long, so that writes are torn in more than one place.
+    pub(crate) value_bytes: usize,
     /// Between an answer and the next request, at most.
     pub(crate) think: Duration,
     /// When they give up.
@@ -144,11 +146,16 @@ impl Profile {
                 &[(micros(50), micros(400)), (micros(200), millis(4)), (millis(1), millis(25))],
             ),
         };
+        let (mut sizes, load) = (sizes(random), load(random, election_timeout));
+        if load.value_bytes > 0 {
+            // Or a snapshot would take longer than the world lasts.
+            sizes.chunk_bytes *= 10;
+        }
         let mut profile = Self {
             weather: weather(random, election_timeout),
             faults: faults(random, election_timeout),
-            sizes: sizes(random),
-            load: load(random, election_timeout),
+            sizes,
+            load,
             timing,
             drift_max: one_of(random, &[0, 500, 20_000, 150_000]),
         };
@@ -276,6 +283,7 @@ fn load(random: &mut Random, election_timeout: Duration) -> Load {
     Load {
         clients: one_of(random, &[2, 3, 5]),
         keys: one_of(random, &[1, 2, 5]),
+        value_bytes: one_of(random, &[0, 0, 600, 1_500]),
         think: millis(one_of(random, &[10, 40])),
         patience: election_timeout * one_of(random, &[2, 5]),
         reads: one_of(random, &[20, 50]),

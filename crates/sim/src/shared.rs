@@ -5,6 +5,7 @@ use althing_consensus::Message;
 use althing_core::codec::Writer;
 use althing_core::{NodeId, Random, Time};
 
+use crate::client::Ask;
 use crate::coverage::{Coverage, Mark};
 use crate::disk::Ending;
 use crate::fold::Fold;
@@ -20,6 +21,8 @@ use crate::timeline::{Did, Timeline};
 pub(crate) enum Event {
     /// A message arrives; `number` counts those of its link.
     Deliver { to: usize, from: usize, number: u64, bytes: Rc<[u8]> },
+    /// A client's request is taken in, after a pause.
+    Ask { node: usize, life: u64, request: usize, key: u32, ask: Ask },
     /// A replica wanted to be woken.
     Alarm { node: usize, life: u64 },
     /// A log's write and sync are done.
@@ -55,6 +58,7 @@ impl Event {
     pub(crate) const fn needs(&self) -> Option<usize> {
         match self {
             Self::Deliver { to: node, .. }
+            | Self::Ask { node, .. }
             | Self::Alarm { node, .. }
             | Self::LogWritten { node, .. }
             | Self::SnapshotWorked { node, .. }

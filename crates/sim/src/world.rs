@@ -166,6 +166,11 @@ impl<P: Protocol> World<P> {
                 self.shared.arrived(from, to, number, &bytes);
                 self.with_server(to, None, |server, shared| server.receive(shared, from, &bytes));
             }
+            Event::Ask { node, life, request, key, ask } => {
+                self.with_server(node, Some(life), |server, shared| {
+                    server.ask(shared, request, key, &ask)
+                });
+            }
             Event::Alarm { node, life } => self.with_server(node, Some(life), Server::wake),
             Event::LogWritten { node, life } => {
                 self.with_server(node, Some(life), Server::log_written);
@@ -452,6 +457,7 @@ impl<P: Protocol> World<P> {
     fn calm(&mut self) {
         self.shared.network.mend_all();
         self.shared.network.weather = Weather::FAIR;
+        self.shared.profile.timing.write = (Duration::from_micros(100), Duration::from_millis(2));
         self.shared.profile.faults.death_at_step = 0.0;
         self.shared.profile.faults.death_at_write = 0.0;
         self.shared.profile.faults.death_at_promise = 0.0;
@@ -515,13 +521,14 @@ impl<P: Protocol> World<P> {
         let node = self.clients[client].node;
         let operation = &self.requests[request].operation;
         self.shared.note(node, || format!("is asked by {operation}"));
-        if self.nodes[node].server().is_none() || self.nodes[node].backlog.is_some() {
-            // Nobody answers the door. What a paused node would still take in is left out.
+        if self.nodes[node].server().is_none() {
+            // Nobody answers the door.
             self.shared.replies.push((request, Reply::Refused));
             self.clients[client].node = self.clients[client].random.below(count as u64) as usize;
             return;
         }
-        self.with_server(node, None, |server, shared| server.ask(shared, request, key, &ask));
+        // A paused node takes it in when it runs again, whether or not anyone waits still.
+        self.happen(Event::Ask { node, life: self.nodes[node].life, request, key, ask });
     }
 
     fn give_up(&mut self, client: usize, request: usize) {

@@ -110,12 +110,6 @@ impl SimDisk {
         state.settle();
     }
 
-    /// How many steps have been taken since the beginning of the world.
-    pub(crate) fn steps(&self) -> u64 {
-        let state = self.0.borrow();
-        state.first + state.steps.len() as u64
-    }
-
     /// From now on there is this trouble, or none.
     pub(crate) fn set_trouble(&self, trouble: Option<Trouble>) {
         self.0.borrow_mut().trouble = trouble;

@@ -6,6 +6,8 @@
 //! Multi-Paxos as well, as far as it has leaders.
 
 mod memory;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;

@@ -53,7 +53,7 @@ pub fn search(operations: &[&Operation]) -> Search {
                 list.lift(operation);
                 at = list.first();
             }
-            Node::Return(_) => {
+            Node::Return => {
                 if longest.1.is_empty() || path.len() > longest.0 {
                     longest = (path.len(), list.under_way());
                 }
@@ -114,7 +114,7 @@ impl Done {
 #[derive(Clone, Copy, Debug)]
 enum Node {
     Call(usize),
-    Return(usize),
+    Return,
 }
 
 /// Calls and returns in the order of time, from which an operation can be lifted and put back.
@@ -149,7 +149,7 @@ impl List {
         list.next.push((head > 0).then_some(0));
         for (node, (_, is_return, position)) in moments.into_iter().enumerate() {
             if is_return {
-                list.nodes.push(Node::Return(position));
+                list.nodes.push(Node::Return);
                 list.returns[position] = Some(node);
             } else {
                 list.nodes.push(Node::Call(position));
@@ -201,7 +201,7 @@ impl List {
         while let Some(node) = at {
             match self.nodes[node] {
                 Node::Call(operation) => calls.push(operation),
-                Node::Return(_) => break,
+                Node::Return => break,
             }
             at = self.next[node];
         }

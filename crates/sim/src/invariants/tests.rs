@@ -1,0 +1,201 @@
+use std::sync::Arc;
+
+use althing_core::Payload;
+
+use super::*;
+
+fn node(number: u64) -> NodeId {
+    NodeId::new(number).expect("not zero")
+}
+
+fn id(round: u64, leader: u64, index: u64) -> LogId {
+    LogId::new(Ballot::new(round, node(leader)), Index(index))
+}
+
+fn entry(id: LogId, text: &str) -> Entry {
+    Entry { id, payload: Payload::Command(Arc::from(text.as_bytes())) }
+}
+
+fn status(role: Role, promise: Ballot, commit: u64) -> Status {
+    Status {
+        role,
+        promise,
+        leader: None,
+        last: LogId::ZERO,
+        durable: Index::ZERO,
+        commit: Index(commit),
+        begin: LogId::ZERO,
+        matched: Vec::new(),
+    }
+}
+
+/// Three nodes that hold and know nothing.
+fn checker() -> Checker {
+    let nodes: Vec<NodeId> = (1..=3).map(node).collect();
+    let mut checker = Checker::new(&nodes, false);
+    for node in nodes {
+        checker.recovered(node, Ballot::ZERO, LogId::ZERO, &[], 0);
+    }
+    assert_eq!(checker.violations(), []);
+    checker
+}
+
+/// Appends and makes durable.
+fn write(checker: &mut Checker, at: u64, op: u64, entries: &[Entry]) {
+    checker.issued(node(at), Op(op), &[Record::Append(entries.to_vec())]);
+    checker.persisted(node(at), Op(op));
+}
+
+fn broken(checker: &Checker) -> Vec<Invariant> {
+    checker.violations().iter().map(|violation| violation.invariant).collect()
+}
+
+#[test]
+fn two_leaders_of_one_term() {
+    let mut checker = checker();
+    checker.leads(node(1), &status(Role::Leader, Ballot::new(1, node(1)), 0));
+    checker.leads(node(2), &status(Role::Leader, Ballot::new(2, node(2)), 0));
+    assert_eq!(broken(&checker), []);
+    checker.leads(node(3), &status(Role::Leader, Ballot::new(2, node(3)), 0));
+    assert_eq!(broken(&checker), [Invariant::ElectionSafety]);
+}
+
+#[test]
+fn a_leader_that_overwrites() {
+    let mut checker = checker();
+    write(&mut checker, 1, 1, &[entry(id(1, 2, 1), "a")]);
+    checker.leads(node(1), &status(Role::Leader, Ballot::new(3, node(1)), 0));
+    write(&mut checker, 1, 2, &[entry(id(3, 1, 2), "b")]);
+    assert_eq!(broken(&checker), []);
+    write(&mut checker, 1, 3, &[entry(id(3, 1, 1), "c")]);
+    assert_eq!(broken(&checker), [Invariant::LeaderAppendOnly]);
+}
+
+#[test]
+fn an_entry_that_follows_different_ones_or_carries_different_things() {
+    let mut checker = checker();
+    write(&mut checker, 1, 1, &[entry(id(1, 1, 1), "a"), entry(id(2, 2, 2), "b")]);
+    write(&mut checker, 2, 1, &[entry(id(1, 1, 1), "a"), entry(id(2, 2, 2), "other")]);
+    assert_eq!(broken(&checker), [Invariant::LogMatching]);
+    write(&mut checker, 3, 1, &[entry(id(2, 2, 1), "x"), entry(id(2, 2, 2), "b")]);
+    assert_eq!(broken(&checker), [Invariant::LogMatching; 2]);
+}
+
+#[test]
+fn a_commit_that_is_on_no_majority_or_leaves_its_disk() {
+    let mut checker = checker();
+    let entries = [entry(id(1, 1, 1), "a")];
+    write(&mut checker, 1, 1, &entries);
+    checker.issued(node(2), Op(1), &[Record::Append(entries.to_vec())]);
+    checker.progressed(node(1), &status(Role::Leader, Ballot::new(1, node(1)), 1));
+    assert_eq!(broken(&checker), [Invariant::Durability]);
+
+    checker.persisted(node(2), Op(1));
+    write(&mut checker, 2, 2, &[entry(id(2, 3, 1), "b")]);
+    assert_eq!(broken(&checker), [Invariant::Durability; 2]);
+}
+
+#[test]
+fn a_leader_without_what_was_committed() {
+    let mut checker = checker();
+    for at in [1, 2] {
+        write(&mut checker, at, 1, &[entry(id(1, 1, 1), "a")]);
+    }
+    checker.progressed(node(1), &status(Role::Leader, Ballot::new(1, node(1)), 1));
+    checker.leads(node(2), &status(Role::Leader, Ballot::new(2, node(2)), 0));
+    assert_eq!(broken(&checker), []);
+    checker.leads(node(3), &status(Role::Leader, Ballot::new(3, node(3)), 0));
+    assert_eq!(broken(&checker), [Invariant::LeaderCompleteness]);
+}
+
+#[test]
+fn a_commit_that_can_still_be_voted_away() {
+    let mut checker = checker();
+    checker.is_eager = true;
+    // Figure 8 of the paper: an entry of term 2 on a majority, and a log that ends in term 3.
+    for at in [1, 2] {
+        write(&mut checker, at, 1, &[entry(id(2, 1, 1), "a")]);
+    }
+    write(&mut checker, 3, 1, &[entry(id(3, 3, 1), "b")]);
+    let promise = Ballot::new(4, node(1));
+    checker.issued(node(1), Op(2), &[Record::Promise(promise)]);
+    checker.progressed(node(1), &status(Role::Leader, promise, 1));
+    assert_eq!(broken(&checker), [Invariant::LeaderCompleteness]);
+}
+
+#[test]
+fn other_commands_or_other_states_at_one_place() {
+    let mut checker = checker();
+    checker.applied(node(1), &entry(id(1, 1, 1), "a"), 77);
+    checker.applied(node(2), &entry(id(1, 1, 1), "a"), 77);
+    assert_eq!(broken(&checker), []);
+    checker.applied(node(3), &entry(id(1, 1, 1), "b"), 77);
+    checker.applied(node(1), &entry(id(1, 1, 2), "c"), 78);
+    checker.applied(node(2), &entry(id(1, 1, 2), "c"), 79);
+    assert_eq!(broken(&checker), [Invariant::StateMachineSafety, Invariant::EqualState]);
+    checker.installed(node(3), id(1, 1, 2), 80);
+    assert_eq!(broken(&checker).last(), Some(&Invariant::EqualState));
+}
+
+#[test]
+fn what_falls_or_is_skipped() {
+    let mut checker = checker();
+    checker.leads(node(1), &status(Role::Follower, Ballot::new(2, node(3)), 0));
+    checker.leads(node(1), &status(Role::Follower, Ballot::new(2, node(2)), 0));
+    assert_eq!(broken(&checker), [Invariant::Monotonic]);
+    checker.progressed(node(1), &status(Role::Follower, Ballot::ZERO, 2));
+    checker.progressed(node(1), &status(Role::Follower, Ballot::ZERO, 1));
+    assert_eq!(broken(&checker), [Invariant::Monotonic; 2]);
+    checker.applied(node(2), &entry(id(1, 1, 2), "a"), 1);
+    assert!(broken(&checker)[2..].contains(&Invariant::Monotonic));
+}
+
+#[test]
+fn a_node_comes_back_with_some_state_that_it_was_in_since_the_last_durable_one() {
+    let promise = Ballot::new(2, node(1));
+    let (first, second) = (entry(id(1, 1, 1), "a"), entry(id(1, 1, 2), "b"));
+    let prepared = || {
+        let mut checker = checker();
+        write(&mut checker, 1, 1, std::slice::from_ref(&first));
+        checker.issued(node(1), Op(2), &[Record::Append(vec![second.clone()])]);
+        checker.issued(node(1), Op(3), &[Record::Promise(promise)]);
+        checker.ended(node(1));
+        checker
+    };
+    let both = [first.clone(), second.clone()];
+    let other = [first.clone(), entry(id(1, 1, 2), "other")];
+    for (name, promise, entries, fits) in [
+        ("what was durable", Ballot::ZERO, &both[..1], true),
+        ("one write more", Ballot::ZERO, &both[..], true),
+        ("all", promise, &both[..], true),
+        ("less than was durable", Ballot::ZERO, &[][..], false),
+        ("a later write without an earlier one", promise, &both[..1], false),
+        ("something else", Ballot::ZERO, &other[..], false),
+    ] {
+        let mut checker = prepared();
+        checker.recovered(node(1), promise, LogId::ZERO, entries, 0);
+        let expected: &[Invariant] = if fits { &[] } else { &[Invariant::Recovery] };
+        assert_eq!(broken(&checker), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_durable_snapshot_that_did_not_come_back() {
+    let mut checker = checker();
+    checker.snapshotted(node(1), id(1, 1, 5));
+    checker.ended(node(1));
+    checker.recovered(node(1), Ballot::ZERO, LogId::ZERO, &[], 0);
+    assert_eq!(broken(&checker), [Invariant::Recovery]);
+}
+
+#[test]
+fn a_proposal_with_two_outcomes() {
+    let mut checker = checker();
+    checker.proposal_applied(node(1), ProposalId(7), Index(3));
+    checker.proposal_applied(node(1), ProposalId(7), Index(3));
+    checker.proposal_refused(node(1), ProposalId(8));
+    assert_eq!(broken(&checker), []);
+    checker.proposal_applied(node(1), ProposalId(7), Index(4));
+    checker.proposal_applied(node(1), ProposalId(8), Index(5));
+    assert_eq!(broken(&checker), [Invariant::ProposalOutcome; 2]);
+}
