@@ -18,6 +18,23 @@ const TOOLS: [(&str, &str, &str); 2] = [
     ("etcd", "etcd-server", "the tests that compare Althing with etcd"),
 ];
 
+/// The tests that plant bugs and look whether they are found. They need a build of the pure crates
+/// in which bugs can be planted, which no other test should run on.
+const PLANTED: [&str; 12] = [
+    "test",
+    "--locked",
+    "--package",
+    "althing-consensus",
+    "--package",
+    "althing-sim",
+    "--features",
+    "althing-consensus/planted-bugs,althing-sim/planted-bugs",
+    "--test",
+    "golden",
+    "--test",
+    "planted",
+];
+
 /// What the command line asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Options {
@@ -61,7 +78,13 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
     if options.soak {
         command.env("ALTHING_SOAK", "1");
     }
-    let (passed, tally) = run_and_count(&mut command)?;
+    let (mut passed, mut tally) = run_and_count(&mut command)?;
+    if options.passed_on.is_empty() {
+        let mut hunt = cargo(root, &PLANTED);
+        let (found, hunted) = run_and_count(hunt.env("ALTHING_SKIPPED", &file.0))?;
+        passed &= found;
+        tally.add(hunted);
+    }
     let reported = std::fs::read_to_string(&file.0).context("cannot read what was skipped")?;
     skipped.extend(reported.lines().map(str::to_owned));
     skipped.extend(tally.ignored.iter().map(|test| format!("SKIPPED: {test}: marked #[ignore]")));
@@ -169,6 +192,14 @@ impl Tally {
 fn count(counts: &str, what: &str) -> usize {
     let before = counts.split(what).next().unwrap_or_default();
     before.rsplit(' ').next().and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+impl Tally {
+    fn add(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored.extend(other.ignored);
+    }
 }
 
 /// Runs `command` with its output passed through line by line, and reads along.

@@ -46,8 +46,13 @@ pub(crate) struct Inboxes<M> {
 /// When snapshots are taken.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SnapshotPolicy {
+    /// After this many entries,
     pub(crate) entries: u64,
+    /// or after this many bytes of entries and at least as many as the keyspace holds, so that
+    /// writing snapshots costs no more than writing the log,
     pub(crate) bytes: u64,
+    /// but after this many bytes in any case, for the log is held in memory.
+    pub(crate) bytes_max: u64,
 }
 
 /// Carries out what a replica asks for, and applies what it commits.
@@ -335,8 +340,13 @@ impl<R: Replica> Driver<R> {
     /// Starts to write a snapshot when it is time. The keyspace goes on meanwhile.
     fn save_snapshot(&mut self) {
         let since = &mut self.since_snapshot;
-        let is_due = since.entries >= self.policy.entries || since.bytes >= self.policy.bytes;
-        if !is_due || since.is_saving || self.installing.is_some() {
+        let SnapshotPolicy { entries, bytes, bytes_max } = self.policy;
+        if since.is_saving || (since.entries < entries && since.bytes < bytes) {
+            return;
+        }
+        let held = self.shared.keyspace().size_bytes();
+        let is_due = since.entries >= entries || since.bytes >= held.clamp(bytes, bytes_max);
+        if !is_due || self.installing.is_some() {
             return;
         }
         *since = SinceSnapshot { is_saving: true, ..SinceSnapshot::default() };

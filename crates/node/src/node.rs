@@ -233,6 +233,7 @@ impl Run {
             policy: SnapshotPolicy {
                 entries: settings.snapshot_entries,
                 bytes: settings.snapshot_bytes,
+                bytes_max: settings.snapshot_bytes.saturating_mul(8),
             },
             request_timeout: settings.request_timeout,
             read_retry: settings.heartbeat_interval * 3,

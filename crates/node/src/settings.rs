@@ -26,9 +26,10 @@ pub struct Settings {
     pub heartbeat_interval: Duration,
     /// How large the keyspace may be, in bytes of memory. Default 2 GiB.
     pub quota_bytes: u64,
-    /// A snapshot is taken after this many entries. Default 100,000.
+    /// A snapshot is taken after this many entries. Default 1,000,000.
     pub snapshot_entries: u64,
-    /// A snapshot is taken after this many bytes of entries. Default 64 MiB.
+    /// A snapshot is taken after this many bytes of entries, if the keyspace holds no more, and in
+    /// any case after eight times as many. Default 64 MiB.
     pub snapshot_bytes: u64,
     /// How long a request waits for its outcome. Default 5 s.
     pub request_timeout: Duration,
@@ -91,7 +92,7 @@ impl Settings {
             election_timeout: Duration::from_secs(1),
             heartbeat_interval: Duration::from_millis(100),
             quota_bytes: 2 << 30,
-            snapshot_entries: 100_000,
+            snapshot_entries: 1_000_000,
             snapshot_bytes: 64 << 20,
             request_timeout: Duration::from_secs(5),
             client_threads: 0,

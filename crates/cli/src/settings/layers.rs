@@ -22,7 +22,7 @@ const SETTINGS: [(&str, Option<&str>); 11] = [
     ("election-timeout", Some("1s")),
     ("heartbeat-interval", Some("100ms")),
     ("quota", Some("2GiB")),
-    ("snapshot-entries", Some("100000")),
+    ("snapshot-entries", Some("1000000")),
 ];
 
 /// Where a setting was named.

@@ -62,7 +62,7 @@ pub(crate) struct ServeArguments {
     /// Refuse writes when the store takes more than this [default: 2GiB]
     #[arg(long, value_name = "SIZE")]
     quota: Option<String>,
-    /// Take a snapshot after so many entries of the log [default: 100000]
+    /// Take a snapshot after so many entries of the log [default: 1000000]
     #[arg(long, value_name = "COUNT")]
     snapshot_entries: Option<String>,
     /// A TOML file with any of these settings

@@ -48,7 +48,7 @@ fn nothing_said_is_one_node_on_loopback() {
             "1s",
             "100ms",
             "2GiB",
-            "100000",
+            "1000000",
         ]
     );
     for (key, _) in settings.words() {
