@@ -73,5 +73,13 @@ fn dependency_policy(root: &Path) -> Result<bool> {
         println!("skipped: cargo-deny is not installed (cargo install --locked cargo-deny)");
         return Ok(true);
     }
-    succeeds(&mut cargo(root, &["deny", "--workspace", "--locked", "check"]))
+    let deny = |arguments: &[&str]| {
+        succeeds(&mut cargo(root, &[&["deny", "--workspace", "--locked"], arguments].concat()))
+    };
+    let keeps_rules = deny(&["check", "bans", "licenses", "sources"])?;
+    if !deny(&["fetch", "db"])? {
+        println!("skipped: known vulnerabilities, since their list cannot be fetched from here");
+        return Ok(keeps_rules);
+    }
+    Ok(deny(&["check", "--disable-fetch", "advisories"])? && keeps_rules)
 }
