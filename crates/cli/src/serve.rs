@@ -55,8 +55,8 @@ fn node_settings(settings: Settings) -> althing_node::Settings {
     }
 }
 
-/// Logs go to the standard error; `ALTHING_LOG` chooses what, as in `althing_node=debug`, and without
-/// it this level and what is above.
+/// Logs go to the standard error; `ALTHING_LOG` chooses what, as in `althing_node=debug`, and
+/// without it this level and what is above.
 pub(crate) fn log_to_stderr_from(level: &str) {
     let filter = EnvFilter::try_from_env("ALTHING_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()

@@ -1,5 +1,5 @@
-//! The commands against a real server of the API on loopback: Althing, and Debian's etcd, from which
-//! they must see no difference.
+//! The commands against a real server of the API on loopback: Althing, and Debian's etcd, from
+//! which they must see no difference.
 
 mod support;
 

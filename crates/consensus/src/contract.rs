@@ -39,8 +39,8 @@ pub trait Replica {
     -> Result<Ballot, Refusal>;
 
     /// A client wants to read what was committed before now. Answered by [`Output::ReadReady`] or
-    /// [`Output::ReadRefused`], or not at all when a message is lost: ask again with a new id, never
-    /// with the old one.
+    /// [`Output::ReadRefused`], or not at all when a message is lost: ask again with a new id,
+    /// never with the old one.
     fn read(&mut self, now: Time, id: ReadId);
 
     /// Every write up to `op` is durable.

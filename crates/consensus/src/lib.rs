@@ -1,4 +1,5 @@
-//! Replicated logs as deterministic machines: Raft today, behind a contract that Multi-Paxos shares.
+//! Replicated logs as deterministic machines: Raft today, behind a contract that Multi-Paxos
+//! shares.
 //!
 //! A [`Replica`] is one member of a group that agrees on a sequence of commands. It is a plain
 //! value: inputs go in (a message, the time, a proposal, "this write is durable"), outputs are

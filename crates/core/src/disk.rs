@@ -73,8 +73,8 @@ pub trait DiskFile {
     /// Makes every write up to now durable.
     ///
     /// # Errors
-    /// The disk failed; what is durable is unknown, and the node must stop: a second try may succeed
-    /// although the pages were dropped.
+    /// The disk failed; what is durable is unknown, and the node must stop: a second try may
+    /// succeed although the pages were dropped.
     fn sync(&mut self) -> Result<(), DiskError>;
 }
 
@@ -104,7 +104,9 @@ impl fmt::Display for DiskError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { operation, file, kind } = self;
         match kind {
-            DiskErrorKind::Full => write!(f, "cannot {operation} {file}: no space left on the disk"),
+            DiskErrorKind::Full => {
+                write!(f, "cannot {operation} {file}: no space left on the disk")
+            }
             DiskErrorKind::NotFound => write!(f, "cannot {operation} {file}: no such file"),
             DiskErrorKind::Failed(why) => write!(f, "cannot {operation} {file}: {why}"),
         }

@@ -5,8 +5,9 @@ use crate::NodeId;
 
 /// Decides which sets of nodes are enough.
 ///
-/// Phase one is an election (Raft: votes; Paxos: promises), phase two is replication (Raft: matching
-/// logs; Paxos: acceptances). The one law: every phase-one quorum meets every phase-two quorum.
+/// Phase one is an election (Raft: votes; Paxos: promises), phase two is replication (Raft:
+/// matching logs; Paxos: acceptances). The one law: every phase-one quorum meets every phase-two
+/// quorum.
 pub trait Quorum {
     /// Every node that counts, in ascending order.
     fn nodes(&self) -> Vec<NodeId>;

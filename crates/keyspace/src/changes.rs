@@ -12,9 +12,9 @@ pub(crate) struct Change {
 
 /// The index from revision to keys: every write since the last one that was swept away, in order.
 ///
-/// It makes compaction cost what was written since the last one, however many keys there are: what a
-/// write superseded is found from the write. A watch that starts in the past will walk it from its
-/// start revision on; entries leave only after their revision was compacted.
+/// It makes compaction cost what was written since the last one, however many keys there are: what
+/// a write superseded is found from the write. A watch that starts in the past will walk it from
+/// its start revision on; entries leave only after their revision was compacted.
 ///
 /// Kept in blocks, so that it grows without ever moving what it holds.
 #[derive(Debug, Default)]

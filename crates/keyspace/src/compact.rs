@@ -2,8 +2,8 @@ use crate::changes::Change;
 use crate::keyspace::{CHANGE_SIZE, Keyspace, key_size, version_size};
 use crate::{Rejection, Reply};
 
-/// How many changes a compaction sweeps at once: enough that a small one is over when it is answered,
-/// few enough that a large one holds nobody up.
+/// How many changes a compaction sweeps at once: enough that a small one is over when it is
+/// answered, few enough that a large one holds nobody up.
 const SWEPT_AT_ONCE: usize = 1024;
 
 /// How many changes each later command sweeps: more than most add, so that the backlog shrinks even
@@ -12,8 +12,8 @@ const SWEPT_WITH_COMMAND: usize = 4;
 
 impl Keyspace {
     /// Makes every revision before `revision` unreadable, at once, and what only they could see
-    /// garbage: of each key, all versions up to `revision` but the newest, and that one too if it is
-    /// a tombstone.
+    /// garbage: of each key, all versions up to `revision` but the newest, and that one too if it
+    /// is a tombstone.
     pub(crate) fn compact(&mut self, revision: i64) -> Result<Reply, Rejection> {
         if revision <= self.state.compacted {
             return Err(Rejection::Compacted);

@@ -50,8 +50,8 @@ pub(crate) struct History {
     older: Option<Arc<Older>>,
 }
 
-/// Superseded versions, in blocks, so that a snapshot that shares them makes the next write copy one
-/// block and not all of a busy key's past.
+/// Superseded versions, in blocks, so that a snapshot that shares them makes the next write copy
+/// one block and not all of a busy key's past.
 #[derive(Clone, Debug)]
 struct Older {
     /// Never empty, and no block is.

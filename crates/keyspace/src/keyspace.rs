@@ -155,10 +155,10 @@ impl Keyspace {
         self.size
     }
 
-    /// Whether `command` could take the store over `quota` bytes, counted as etcd counts: deletes and
-    /// compactions never do, a transaction costs its dearer branch. The server asks before it
-    /// proposes and answers [`Rejection::NoSpace`]; applying never asks, because nodes may differ in
-    /// size and must not differ in their answers.
+    /// Whether `command` could take the store over `quota` bytes, counted as etcd counts: deletes
+    /// and compactions never do, a transaction costs its dearer branch. The server asks before it
+    /// proposes and answers [`Rejection::NoSpace`]; applying never asks, because nodes may differ
+    /// in size and must not differ in their answers.
     pub fn would_exceed(&self, command: &Command, quota: u64) -> bool {
         let cost = match command {
             Command::Put(put) => cost(&put.key, &put.value),

@@ -4,9 +4,9 @@ use althing_keyspace::{
     Put, Range, Txn,
 };
 
+use crate::answer::{key_name, value_text};
 use crate::linearizability::Action;
 use crate::profile::Load;
-use crate::server::{key_name, value_text};
 
 /// A client: asks, waits for the answer, thinks, asks again.
 #[derive(Debug)]

@@ -6,8 +6,8 @@
 //! not synced, fill up and fail; clocks that drift; processes that die at any moment or are not
 //! scheduled for a while. All of it is drawn from the seed, so a life that went wrong can be lived
 //! again, step for step. Checkers look on: after every step at what must always hold
-//! ([`Invariant`]), at the end at what clients saw ([`linearizability`]), and at whether the cluster
-//! works again once nothing goes wrong any more.
+//! ([`Invariant`]), at the end at what clients saw ([`linearizability`]), and at whether the
+//! cluster works again once nothing goes wrong any more.
 //!
 //! ```
 //! let outcome = althing_sim::run(7, &althing_sim::Options::default());
@@ -23,6 +23,7 @@
 
 pub mod linearizability;
 
+mod answer;
 mod client;
 mod clock;
 mod coverage;
@@ -38,6 +39,7 @@ mod protocol;
 mod queue;
 mod server;
 mod shared;
+mod starting;
 mod timeline;
 mod world;
 
@@ -58,9 +60,9 @@ use world::World;
 
 /// Lives the life of this seed, on Raft.
 ///
-/// The same seed and options give the same outcome, on every machine. An assertion that fires in one
-/// of the machines is an outcome too ([`Invariant::Assertion`]); the panic's message goes wherever
-/// the program's panics go.
+/// The same seed and options give the same outcome, on every machine. An assertion that fires in
+/// one of the machines is an outcome too ([`Invariant::Assertion`]); the panic's message goes
+/// wherever the program's panics go.
 pub fn run(seed: u64, options: &Options) -> Outcome {
     run_with(seed, options, RaftProtocol::draw)
 }

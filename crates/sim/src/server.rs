@@ -5,26 +5,23 @@ use althing_consensus::{
 };
 use althing_core::codec::Reader;
 use althing_core::{
-    Ballot, ClusterId, DiskError, DiskErrorKind, Entry, Index, LogId, Majority, NodeId, Op, Outbox,
-    Payload, Record, Time,
+    Ballot, DiskError, DiskErrorKind, Entry, Index, LogId, Majority, NodeId, Op, Outbox, Payload,
+    Record, Time,
 };
-use althing_keyspace::{
-    Keyspace, OperationReply, Range, Reply as KeyspaceReply, Restore, Snapshot,
-};
-use althing_storage::{
-    Identity, OpenError, Opened, Options as StorageOptions, ReceiveOutcome, SnapshotError,
-    SnapshotStore, Store, Wal, WalError,
-};
+use althing_keyspace::{Keyspace, Range, Snapshot};
+use althing_storage::{ReceiveOutcome, SnapshotError, SnapshotStore, Wal, WalError};
 
 use crate::Protocol;
+use crate::answer::{found_in, key_name, observed, revision};
 use crate::client::Ask;
 use crate::clock::Clock;
 use crate::coverage::Mark;
 use crate::disk::{Ending, Lane, SimDisk};
 use crate::envelope::Envelope;
 use crate::invariants::Invariant;
-use crate::linearizability::{Found, Observed};
+use crate::linearizability::Observed;
 use crate::shared::{Event, Reply, Shared};
+use crate::starting::{Starting, restore};
 
 /// How many bytes of committed entries are taken from the log at once.
 const APPLY_BYTES: usize = 16 << 10;
@@ -105,83 +102,6 @@ impl From<DiskError> for Death {
             DiskErrorKind::NotFound | DiskErrorKind::Failed(_) => Self::Failed,
         }
     }
-}
-
-/// An open store that waits for the time it takes to open one.
-pub(crate) struct Starting {
-    opened: Opened<SimDisk>,
-    keyspace: Keyspace,
-    restart: Restart,
-}
-
-impl Starting {
-    /// Opens a node's store.
-    pub(crate) fn open<P: Protocol>(
-        shared: &mut Shared,
-        protocol: &P,
-        node: usize,
-        disk: &SimDisk,
-    ) -> Result<Self, Death> {
-        let identity = Identity {
-            cluster: ClusterId(1),
-            node: shared.ids[node],
-            protocol: protocol.name().into(),
-        };
-        let segment_size = shared.profile.sizes.segment_bytes;
-        let options = StorageOptions { segment_size, first_segment_size: segment_size };
-        let seed = shared.random.next_u64();
-        let wrong = |shared: &mut Shared, why: String| {
-            let detail = format!("{} cannot start: {why}", shared.ids[node]);
-            shared.checker.report(Invariant::Recovery, detail);
-            Death::Wrong
-        };
-        let opened = match Store::open(disk.clone(), identity, options, seed) {
-            Ok(opened) => opened,
-            Err(OpenError::Disk(error)) => return Err(error.into()),
-            Err(error) => return Err(wrong(shared, error.to_string())),
-        };
-        let keyspace = match opened.snapshot {
-            None => Keyspace::new(),
-            Some(id) => match restore(&opened.snapshots, id) {
-                Ok(keyspace) => keyspace,
-                Err(why) => return Err(wrong(shared, why)),
-            },
-        };
-        let begin = opened.snapshot.unwrap_or(LogId::ZERO);
-        let entries: Vec<Entry> = opened
-            .recovered
-            .entries
-            .iter()
-            .filter(|entry| entry.id.index > begin.index)
-            .cloned()
-            .collect();
-        let restart = Restart { promise: opened.recovered.promise, begin, entries };
-        mark_start(shared, &opened);
-        Ok(Self { opened, keyspace, restart })
-    }
-}
-
-fn mark_start(shared: &mut Shared, opened: &Opened<SimDisk>) {
-    shared.mark(if opened.is_new { Mark::FirstStart } else { Mark::Restart });
-    if opened.snapshot.is_some() {
-        shared.mark(Mark::SnapshotRestored);
-    }
-    if opened.recovered.torn.is_some() {
-        shared.mark(Mark::TornTailCut);
-    }
-}
-
-fn restore(snapshots: &SnapshotStore<SimDisk>, id: LogId) -> Result<Keyspace, String> {
-    let mut reader = snapshots.read(id).map_err(|error| error.to_string())?;
-    let mut restore = Restore::new();
-    while let Some(block) = reader.next_block().map_err(|error| error.to_string())? {
-        restore.feed(block).map_err(|error| error.to_string())?;
-    }
-    let keyspace = restore.finish().map_err(|error| error.to_string())?;
-    if keyspace.applied() != id.index {
-        return Err(format!("the snapshot at {id} holds the state at {}", keyspace.applied()));
-    }
-    Ok(keyspace)
 }
 
 impl<R: Replica> Server<R> {
@@ -667,50 +587,5 @@ fn death_by_log(error: WalError) -> Death {
     match error {
         WalError::Disk(error) => error.into(),
         WalError::Poisoned => Death::Failed,
-    }
-}
-
-/// The name of a key in the store.
-pub(crate) fn key_name(key: u32) -> String {
-    format!("key-{key}")
-}
-
-/// A value as it stands in the store: the number, and what makes it long.
-pub(crate) fn value_text(value: u64, bytes: usize) -> String {
-    let mut text = format!("{value} ");
-    while text.len() < bytes {
-        text.push('.');
-    }
-    text
-}
-
-fn revision(revision: i64) -> u64 {
-    u64::try_from(revision).expect("revisions are positive")
-}
-
-fn found_in(found: &althing_keyspace::KeyValue) -> Found {
-    let text = std::str::from_utf8(found.value.as_bytes()).unwrap_or_default();
-    let number = text.split(' ').next().and_then(|number| number.parse().ok());
-    Found { value: number.unwrap_or(u64::MAX), written: revision(found.mod_revision) }
-}
-
-fn observed(reply: KeyspaceReply) -> Reply {
-    match reply {
-        KeyspaceReply::Put(put) => Reply::Done(Observed::Put { revision: revision(put.revision) }),
-        KeyspaceReply::DeleteRange(delete) => Reply::Done(Observed::Delete {
-            revision: revision(delete.revision),
-            deleted: delete.deleted > 0,
-        }),
-        KeyspaceReply::Txn(txn) if txn.succeeded => {
-            Reply::Done(Observed::Swapped { revision: revision(txn.revision) })
-        }
-        KeyspaceReply::Txn(txn) => {
-            let found = match txn.replies.first() {
-                Some(OperationReply::Range(range)) => range.kvs.first().map(found_in),
-                _ => None,
-            };
-            Reply::Done(Observed::Kept { revision: revision(txn.revision), found })
-        }
-        KeyspaceReply::Compact { .. } | KeyspaceReply::PublishMember => Reply::DoneUnobserved,
     }
 }

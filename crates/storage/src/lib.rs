@@ -17,8 +17,8 @@
 //! - After a disk error nothing more is written. A second sync may succeed although the first one
 //!   dropped the pages.
 //!
-//! What it does not do: it starts no thread, reads no clock, keeps no entries in memory, and repairs
-//! nothing. A damaged node is rebuilt from its peers.
+//! What it does not do: it starts no thread, reads no clock, keeps no entries in memory, and
+//! repairs nothing. A damaged node is rebuilt from its peers.
 
 mod error;
 mod frame;

@@ -22,8 +22,9 @@ impl Spare {
     }
 }
 
-/// Makes a spare segment, slowly and thoroughly: its zeros are really written, so that a later write
-/// changes nothing but the bytes themselves and its sync has no file system's bookkeeping to do.
+/// Makes a spare segment, slowly and thoroughly: its zeros are really written, so that a later
+/// write changes nothing but the bytes themselves and its sync has no file system's bookkeeping to
+/// do.
 ///
 /// Meant for a thread that has nothing else to do.
 #[derive(Debug)]

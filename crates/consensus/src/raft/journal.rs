@@ -58,8 +58,8 @@ impl Journal {
         self.pending.push(Record::Begin(begin));
     }
 
-    /// The log was replaced by a snapshot. Until the record that says so is written, a restart finds
-    /// the old log, which is known to be right up to `agreed` only.
+    /// The log was replaced by a snapshot. Until the record that says so is written, a restart
+    /// finds the old log, which is known to be right up to `agreed` only.
     pub(super) fn replaced(&mut self, agreed: Index) {
         self.cut = self.next;
         self.durable = self.durable.min(agreed);

@@ -169,8 +169,8 @@ impl Raft {
         }
     }
 
-    /// Commits what a majority holds durably, if it is of the own term: counting copies says nothing
-    /// about entries of earlier terms (section 5.4.2, figure 8 of the paper).
+    /// Commits what a majority holds durably, if it is of the own term: counting copies says
+    /// nothing about entries of earlier terms (section 5.4.2, figure 8 of the paper).
     pub(super) fn advance_commit(&mut self) {
         let counts_old_terms = self.has(Bug::CommitsOldTerms);
         let own = (self.id, self.journal.durable());

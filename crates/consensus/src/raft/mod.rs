@@ -9,16 +9,17 @@
 //! sent. A majority of votes makes a leader.
 //!
 //! The leader appends commands to its **log** and sends them to the followers, each message naming
-//! the entry that comes right before; a follower that lacks that entry says where the logs may still
-//! agree, and the leader goes back. When an entry of the leader's own term is durable on a majority,
-//! it and everything before it is **committed**: every later leader has it.
+//! the entry that comes right before; a follower that lacks that entry says where the logs may
+//! still agree, and the leader goes back. When an entry of the leader's own term is durable on a
+//! majority, it and everything before it is **committed**: every later leader has it.
 //!
 //! # Where each rule lives
 //! | rule | place |
 //! |---|---|
-//! | terms: a greater one is adopted, a smaller one refused (5.1) | [`Raft::receive`](Replica::receive) |
+//! | terms: a greater one is adopted, a smaller one refused (5.1) | here, `receive` |
 //! | who gets a vote (5.2, 5.4.1) | `follower.rs`, `vote` |
-//! | pre-vote and leader stickiness (thesis 9.6, 4.2.3) | `candidate.rs`; `Raft::follows_a_live_leader` |
+//! | pre-vote (thesis 9.6) | `candidate.rs` |
+//! | a live leader is not voted against (thesis 4.2.3) | here, `follows_a_live_leader` |
 //! | the consistency check, conflicts (5.3) | `follower.rs`, `append` |
 //! | commitment, only of the own term by counting (5.4.2) | `leader.rs`, `advance_commit` |
 //! | the window of messages and bytes per follower | `progress.rs` |

@@ -7,8 +7,9 @@ use proptest::prelude::*;
 
 /// Few keys, so that they meet; among them the least key, the greatest byte, and prefixes.
 fn key() -> impl Strategy<Value = Key> {
+    let common = vec!["a", "aa", "ab", "b", "c", "d/1", "d/2"];
     prop_oneof![
-        30 => prop::sample::select(vec!["a", "aa", "ab", "b", "c", "d/1", "d/2"]).prop_map(Key::from),
+        30 => prop::sample::select(common).prop_map(Key::from),
         2 => Just(Key::from([0_u8].as_slice())),
         2 => Just(Key::from([b'a', 0].as_slice())),
         2 => Just(Key::from([0xff_u8, 0xff].as_slice())),

@@ -86,8 +86,8 @@ pub(super) fn delete_range(message: pb::DeleteRangeRequest) -> DeleteRange {
 /// The transaction that a message asks for.
 ///
 /// # Errors
-/// What it holds at any depth is refused: an operation of no kind, a comparison or a sort order that
-/// nobody defined.
+/// What it holds at any depth is refused: an operation of no kind, a comparison or a sort order
+/// that nobody defined.
 pub(super) fn txn(message: pb::TxnRequest) -> Result<Txn, Refusal> {
     Ok(Txn {
         compare: message.compare.into_iter().map(compare).collect::<Result<_, _>>()?,

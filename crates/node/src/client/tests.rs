@@ -59,7 +59,8 @@ impl Server {
     async fn post(&self, path: &str, body: &str) -> String {
         let mut stream = self.connect().await;
         let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+             Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
         stream.write_all(request.as_bytes()).await.expect("the server reads");

@@ -2,8 +2,8 @@
 //!
 //! Every member dials every other and only speaks on the connections that it dialled. A connection
 //! begins with a handshake in which each side learns that the other is of the same cluster and
-//! speaks the same protocol; after that it carries messages. What cannot be sent is dropped: consensus
-//! repeats what matters.
+//! speaks the same protocol; after that it carries messages. What cannot be sent is dropped:
+//! consensus repeats what matters.
 
 mod frame;
 mod handshake;

@@ -153,7 +153,10 @@ impl Media {
     fn forget_unnamed(&mut self) {
         if self.files.len() > self.names.len() + self.names_unsynced.len() {
             let named = |file: &FileId| {
-                let waits = |renaming: &Renaming| matches!(renaming, Renaming::Link { file: linked, .. } if linked == file);
+                let waits = |renaming: &Renaming| match renaming {
+                    Renaming::Link { file: linked, .. } => linked == file,
+                    Renaming::Rename { .. } | Renaming::Unlink { .. } => false,
+                };
                 self.names.values().any(|other| other == file)
                     || self.names_unsynced.iter().any(waits)
             };
