@@ -5,9 +5,9 @@
 //! them answer what they did answer.
 //!
 //! Two ways to find out. The store numbers its changes, so where answers carry **revisions** the
-//! order is known and only has to be checked, in the time it takes to sort ([`check_revisions`]). What
-//! that leaves open, because the outcome of a write is unknown, is **searched** for, key by key
-//! ([`search()`]).
+//! order is known and only has to be checked, in the time it takes to sort
+//! ([`check_revisions`]). What that leaves open, because the outcome of a write is unknown, is
+//! **searched** for, key by key ([`search()`]).
 
 mod operation;
 mod revisions;

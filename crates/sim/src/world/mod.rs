@@ -1,0 +1,350 @@
+mod fate;
+mod requests;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use althing_consensus::Replica;
+use althing_core::{NodeId, Random, Time};
+
+use crate::client::Client;
+use crate::clock::Clock;
+use crate::coverage::Mark;
+use crate::disk::{Ending, Lane, SimDisk};
+use crate::invariants::Invariant;
+use crate::linearizability::Operation;
+use crate::profile::Profile;
+use crate::server::{Death, Server};
+use crate::shared::{Event, Reply, Shared};
+use crate::starting::Starting;
+use crate::timeline::Timeline;
+use crate::{Options, Protocol};
+
+/// A world that lives longer than this many events without an end is spinning.
+const EVENTS_MAX: u64 = 3_000_000;
+/// What waits for a paused node beyond this is lost, as it would be in a full buffer.
+const BACKLOG_MAX: usize = 2_000;
+/// Once nothing goes wrong any more, the cluster has this many election timeouts to work again.
+const CALM_TIMEOUTS: u32 = 60;
+
+/// A whole cluster, its clients, and what befalls them.
+pub(crate) struct World<P: Protocol> {
+    protocol: P,
+    shared: Shared,
+    nodes: Vec<Node<P::Replica>>,
+    clients: Vec<Client>,
+    requests: Vec<Request>,
+    stage: Stage,
+    /// When the faults end.
+    calm_at: Time,
+    /// Whoever draws faults.
+    fate: Random,
+    operations: u64,
+}
+
+struct Node<R: Replica> {
+    disk: SimDisk,
+    clock: Clock,
+    /// How many times it died.
+    life: u64,
+    state: State<R>,
+    /// What came while it was paused; `None` while it runs.
+    backlog: Option<VecDeque<Event>>,
+    /// It stays down for good.
+    is_left_down: bool,
+}
+
+enum State<R: Replica> {
+    Down,
+    Starting(Box<Starting>),
+    Up(Box<Server<R>>),
+}
+
+/// What a client asked, and what it knows of it.
+struct Request {
+    operation: Operation,
+    /// Whether it belongs into the history, as far as is known.
+    counts: bool,
+}
+
+/// How far the world's life is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Things go wrong.
+    Stormy,
+    /// They do not any more; a write and a read that began since then must succeed.
+    Calm { since: u64, wrote: Option<u64> },
+    /// They did; nobody asks for anything any more, and all nodes must come to the same state.
+    Settling,
+    /// All is well.
+    Over,
+}
+
+impl<P: Protocol> World<P> {
+    pub(crate) fn new(
+        protocol: P,
+        nodes: usize,
+        options: &Options,
+        profile: Profile,
+        timeline: Timeline,
+        random: &mut Random,
+    ) -> Self {
+        let ids: Vec<NodeId> = (1..=nodes as u64).filter_map(NodeId::new).collect();
+        let mut shared = Shared::new(ids.clone(), profile, timeline, options.is_eager, random);
+        let mut fate = random.fork();
+        let nodes: Vec<Node<P::Replica>> =
+            ids.iter().map(|_| Node::new(&mut shared, random)).collect();
+        let clients: Vec<Client> = (0..shared.profile.load.clients)
+            .map(|_| Client::new(&ids, &shared.profile.load, random.fork()))
+            .collect();
+        let election_timeout = shared.profile.timing.election_timeout;
+        for node in 0..nodes.len() {
+            let at = Time::ZERO + fate.duration(Duration::ZERO, election_timeout);
+            shared.queue.push(at, Event::Restart { node, life: 0 });
+        }
+        for client in 0..clients.len() {
+            shared.queue.push(Time::ZERO + election_timeout, Event::Think { client });
+        }
+        let calm_at = Time::ZERO + options.storm;
+        shared.queue.push(Time::ZERO + election_timeout, Event::Fault);
+        shared.queue.push(calm_at, Event::Calm);
+        Self {
+            protocol,
+            shared,
+            nodes,
+            clients,
+            requests: Vec::new(),
+            stage: Stage::Stormy,
+            calm_at,
+            fate,
+            operations: 0,
+        }
+    }
+
+    /// Lives until the end, or until the first violation.
+    pub(crate) fn live(&mut self) {
+        let patience = self.shared.profile.timing.election_timeout * CALM_TIMEOUTS;
+        let end = self.calm_at + patience;
+        for _ in 0..EVENTS_MAX {
+            if self.stage == Stage::Over || !self.shared.checker.violations().is_empty() {
+                break;
+            }
+            let Some((at, event)) = self.shared.queue.pop() else { break };
+            if at > end {
+                break;
+            }
+            self.shared.now = at;
+            self.happen(event);
+            self.hand_out_replies();
+        }
+        if self.shared.checker.violations().is_empty() {
+            if self.stage != Stage::Over {
+                let detail = self.what_is_missing();
+                self.shared.checker.report(Invariant::Liveness, detail);
+            }
+            self.judge_history();
+        }
+    }
+
+    pub(crate) fn into_shared(self) -> (Shared, u64) {
+        (self.shared, self.operations)
+    }
+
+    pub(crate) const fn shared(&mut self) -> &mut Shared {
+        &mut self.shared
+    }
+
+    fn happen(&mut self, event: Event) {
+        if let Some(node) = event.needs()
+            && let Some(backlog) = &mut self.nodes[node].backlog
+        {
+            if backlog.len() < BACKLOG_MAX || !matches!(event, Event::Deliver { .. }) {
+                backlog.push_back(event);
+            }
+            return;
+        }
+        self.shared.trace.word(self.shared.now.nanos());
+        match event {
+            Event::Deliver { to, from, number, bytes } => {
+                self.shared.arrived(from, to, number, &bytes);
+                self.with_server(to, None, |server, shared| server.receive(shared, from, &bytes));
+            }
+            Event::Ask { node, life, request, key, ask } => {
+                self.with_server(node, Some(life), |server, shared| {
+                    server.ask(shared, request, key, &ask)
+                });
+            }
+            Event::Alarm { node, life } => self.with_server(node, Some(life), Server::wake),
+            Event::LogWritten { node, life } => {
+                self.with_server(node, Some(life), Server::log_written);
+            }
+            Event::SnapshotWorked { node, life } => {
+                self.with_server(node, Some(life), Server::snapshot_worked);
+            }
+            Event::Started { node, life } => self.started(node, life),
+            Event::Restart { node, life } => self.restart(node, life),
+            Event::Die { node, life, ending } => {
+                if self.nodes[node].life == life && self.stage == Stage::Stormy {
+                    self.kill(node, ending);
+                }
+            }
+            Event::Resume { node } => self.resume(node),
+            Event::DiskWell { node } => {
+                self.nodes[node].disk.set_trouble(None);
+                self.shared.is_slow[node] = false;
+            }
+            Event::Mend(cut) => self.shared.network.mend(&cut),
+            Event::Fault => self.strike(),
+            Event::Think { client } => self.think(client),
+            Event::GiveUp { client, request } => self.give_up(client, request),
+            Event::Calm => self.calm(),
+            Event::Look => self.look(),
+        }
+    }
+
+    /// Lets a server do something, if it is up and in this life.
+    fn with_server(
+        &mut self,
+        node: usize,
+        life: Option<u64>,
+        act: impl FnOnce(&mut Server<P::Replica>, &mut Shared) -> Result<(), Death>,
+    ) {
+        let place = &mut self.nodes[node];
+        if life.is_some_and(|life| life != place.life) {
+            return;
+        }
+        let State::Up(server) = &mut place.state else { return };
+        match act(server, &mut self.shared) {
+            Ok(()) => {
+                let risk = self.shared.profile.faults.death_at_step;
+                if self.stage == Stage::Stormy && self.fate.chance(risk) {
+                    let ending =
+                        if self.fate.chance(0.7) { Ending::Power } else { Ending::Process };
+                    self.kill(node, ending);
+                }
+            }
+            Err(death) => self.end_itself(node, &death),
+        }
+    }
+
+    /// A server that cannot go on ends its process.
+    fn end_itself(&mut self, node: usize, death: &Death) {
+        match death {
+            Death::Full => self.shared.mark(Mark::DiskFull),
+            Death::Failed => self.shared.mark(Mark::DiskFailed),
+            Death::Wrong => return,
+        }
+        self.shared.note(node, || format!("ends itself: its disk is {death:?}"));
+        self.die(node, Ending::Process);
+    }
+
+    fn kill(&mut self, node: usize, ending: Ending) {
+        if matches!(self.nodes[node].state, State::Down) {
+            return;
+        }
+        self.shared.mark(match ending {
+            Ending::Power => Mark::PowerLoss,
+            Ending::Process => Mark::ProcessDeath,
+        });
+        self.shared.note(node, || format!("is killed: {ending:?}"));
+        self.die(node, ending);
+    }
+
+    fn die(&mut self, node: usize, ending: Ending) {
+        let place = &mut self.nodes[node];
+        match std::mem::replace(&mut place.state, State::Down) {
+            State::Down => return,
+            State::Starting(_) => self.shared.mark(Mark::DeathDuringStart),
+            State::Up(server) => {
+                let abandoned = server.abandoned(&mut self.shared);
+                let gone = abandoned.into_iter().map(|request| (request, Reply::Gone));
+                self.shared.replies.extend(gone);
+            }
+        }
+        place.life += 1;
+        place.backlog = None;
+        if place.disk.end(ending) {
+            self.shared.mark(Mark::TornWrite);
+        }
+        self.shared.checker.ended(self.shared.ids[node]);
+        if !place.is_left_down {
+            let life = place.life;
+            let (least, most) = self.shared.profile.faults.restart;
+            let at = self.shared.now + self.fate.duration(least, most);
+            self.shared.queue.push(at, Event::Restart { node, life });
+        }
+    }
+
+    fn restart(&mut self, node: usize, life: u64) {
+        let place = &mut self.nodes[node];
+        if place.life != life || place.is_left_down || !matches!(place.state, State::Down) {
+            return;
+        }
+        place.disk.start(Lane::Log);
+        match Starting::open(&mut self.shared, &self.protocol, node, &place.disk) {
+            Ok(starting) => {
+                place.state = State::Starting(Box::new(starting));
+                let at = self.shared.now + self.shared.latency(node);
+                self.shared.queue.push(at, Event::Started { node, life });
+            }
+            Err(Death::Wrong) => {}
+            Err(Death::Full | Death::Failed) => {
+                self.shared.mark(Mark::StartFailed);
+                place.disk.end(Ending::Process);
+                let at = self.shared.now + self.shared.profile.timing.election_timeout;
+                self.shared.queue.push(at, Event::Restart { node, life });
+            }
+        }
+    }
+
+    fn started(&mut self, node: usize, life: u64) {
+        let place = &mut self.nodes[node];
+        if place.life != life {
+            return;
+        }
+        let State::Starting(starting) = std::mem::replace(&mut place.state, State::Down) else {
+            return;
+        };
+        place.disk.finish(Lane::Log);
+        let (clock, disk) = (place.clock, place.disk.clone());
+        let server =
+            Server::start(&mut self.shared, &self.protocol, (node, life, clock), disk, *starting);
+        place.state = State::Up(Box::new(server));
+        self.with_server(node, Some(life), Server::wake);
+    }
+
+    fn resume(&mut self, node: usize) {
+        let Some(backlog) = self.nodes[node].backlog.take() else { return };
+        self.shared.note(node, || format!("runs again, with {} events waiting", backlog.len()));
+        for event in backlog {
+            self.happen(event);
+        }
+    }
+}
+
+impl<R: Replica> Node<R> {
+    fn new(shared: &mut Shared, random: &mut Random) -> Self {
+        let most = shared.profile.drift_max;
+        let span = u64::try_from(2 * most + 1).expect("a drift has no sign here");
+        let drift = i64::try_from(random.below(span)).expect("a drift is small") - most;
+        if drift.abs() > 10_000 {
+            shared.mark(Mark::ClockDrift);
+        }
+        let offset = Time::from_nanos(random.below(3_600_000_000_000));
+        Self {
+            disk: SimDisk::new(random.fork()),
+            clock: Clock::new(offset, drift),
+            life: 0,
+            state: State::Down,
+            backlog: None,
+            is_left_down: false,
+        }
+    }
+
+    const fn server(&self) -> Option<&Server<R>> {
+        match &self.state {
+            State::Up(server) => Some(server),
+            State::Down | State::Starting(_) => None,
+        }
+    }
+}
