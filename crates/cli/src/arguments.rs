@@ -12,6 +12,7 @@ use crate::failure::Failure;
 use crate::kv::KvCommand;
 use crate::output::Format;
 use crate::settings::ServeArguments;
+use crate::sim::SimArguments;
 use crate::status::StatusArguments;
 
 const EXIT_CODES: &str = "\
@@ -40,6 +41,8 @@ pub(crate) enum Command {
     Kv(KvCommand),
     /// Show every node of the cluster: who leads, who lags
     Status(StatusArguments),
+    /// Live simulated lives of a cluster, and look for what goes wrong
+    Sim(SimArguments),
     /// Print the version of this command
     Version,
     /// Print the completions for a shell

@@ -13,6 +13,7 @@ mod kv;
 mod output;
 mod serve;
 mod settings;
+mod sim;
 mod status;
 
 use std::process::ExitCode;
@@ -62,6 +63,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
             None => Ok(Outcome::Done),
         },
         Command::Kv(command) => wait(kv::run(global, command)),
+        Command::Sim(sim) => sim::run(&sim, global.format()),
         Command::Status(status) => wait(status::run(global, status)),
         Command::Version => version(global),
         Command::Completions { shell } => {
