@@ -200,8 +200,9 @@ fn show(report: &Report, cpu: Duration, format: Format) -> Result<(), Failure> {
         print(output::table_text(&table).as_bytes())?;
     }
     print_line(format!(
-        "{} lives, {} went wrong; {:.0} s simulated in {:.1} s of CPU ({rate:.0} times as fast, {years:.3} \
-         cluster-years per CPU-hour); {} messages, {} requests, {} elections, {} commits; trace {trace:016x}",
+        "{} lives, {} went wrong; {:.0} s simulated in {:.1} s of CPU ({rate:.0} times as fast, \
+         {years:.3} cluster-years per CPU-hour); {} messages, {} requests, {} elections, {} \
+         commits; trace {trace:016x}",
         summary.seeds,
         summary.failed.len(),
         summary.simulated.as_secs_f64(),
