@@ -22,9 +22,9 @@ use crate::output::{self, Format, print, print_line};
 /// Arguments of `althing sim`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "\
-A seed is a whole cluster's life: the real consensus, log and keyspace on a network and on disks that
-fail in every way they can. The same seed gives the same life on every machine. It ends with 1 if
-any life went wrong, and then tells what happened in it.
+A seed is a whole cluster's life: the real consensus, log and keyspace on a network and on disks
+that fail in every way they can. The same seed gives the same life on every machine. It ends with 1
+if any life went wrong, and then tells what happened in it.
 
 Examples:
   althing sim --seeds 1..1000              a thousand lives

@@ -7,7 +7,7 @@
 //! machines below; a node moves bytes and waits.
 //!
 //! # Threads
-//! - **consensus**: a current-thread runtime with the [`Driver`](driver::Driver) and the peers'
+//! - **consensus**: a current-thread runtime with the driver and the peers'
 //!   sockets, and with the clients' sockets too unless they have threads of their own. Hopping
 //!   between threads costs more than most of the work, so what can stay on one thread does.
 //! - **log**: writes and syncs, one group commit after the other.
