@@ -133,6 +133,22 @@ enum Temper {
     Elections,
     /// Leaders are cut off or asleep, and do not know what the others did meanwhile.
     StaleLeaders,
+    /// Single logs lag far behind what their nodes know, apply and take snapshots of, and then the
+    /// power goes.
+    SlowLogs,
+}
+
+impl Temper {
+    const MIX: [Self; 8] = [
+        Self::Mixed,
+        Self::Mixed,
+        Self::Mixed,
+        Self::Elections,
+        Self::Elections,
+        Self::StaleLeaders,
+        Self::StaleLeaders,
+        Self::SlowLogs,
+    ];
 }
 
 impl Profile {
@@ -159,13 +175,11 @@ impl Profile {
             timing,
             drift_max: one_of(random, &[0, 500, 20_000, 150_000]),
         };
-        match one_of(
-            random,
-            &[Temper::Mixed, Temper::Mixed, Temper::Elections, Temper::StaleLeaders],
-        ) {
+        match one_of(random, &Temper::MIX) {
             Temper::Mixed => {}
             Temper::Elections => profile.elect_often(random),
             Temper::StaleLeaders => profile.depose_unnoticed(random),
+            Temper::SlowLogs => profile.write_slowly(),
         }
         profile
     }
@@ -195,6 +209,21 @@ impl Profile {
         self.load.think = millis(20);
         self.load.patience = election_timeout * 2;
         self.load.reads = 10;
+    }
+
+    fn write_slowly(&mut self) {
+        let election_timeout = self.timing.election_timeout;
+        self.timing.write = (millis(1), millis(15));
+        self.weather = Weather::FAIR;
+        self.sizes.snapshot_every = 2;
+        self.load.clients = 5;
+        self.load.think = millis(5);
+        let faults = &mut self.faults;
+        faults.pause_between = election_timeout / 2;
+        faults.lasting = (election_timeout, election_timeout * 2);
+        faults.restart = (micros(100), millis(2));
+        faults.at_leader = 0.1;
+        faults.only(&[Kind::SlowDisk, Kind::PowerLoss, Kind::PowerLossOfAll, Kind::Isolation]);
     }
 
     fn depose_unnoticed(&mut self, random: &mut Random) {

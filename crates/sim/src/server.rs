@@ -510,7 +510,7 @@ impl<R: Replica> Server<R> {
         }
         self.writing = Some(Writing { last, begins, promises });
         let (node, life) = (self.node, self.life);
-        let done = shared.now + shared.latency(node);
+        let done = shared.now + shared.latency(node, Lane::Log);
         if shared.random.chance(shared.profile.faults.death_at_write) {
             let ending = if shared.random.chance(0.7) { Ending::Power } else { Ending::Process };
             let at = shared.now
@@ -530,7 +530,7 @@ impl<R: Replica> Server<R> {
         self.disk.start(Lane::Snapshots);
         self.working = Some(self.do_job(shared, job)?);
         let (node, life) = (self.node, self.life);
-        let done = shared.now + shared.latency(node);
+        let done = shared.now + shared.latency(node, Lane::Snapshots);
         shared.queue.push(done, Event::SnapshotWorked { node, life });
         Ok(())
     }

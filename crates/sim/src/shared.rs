@@ -7,7 +7,7 @@ use althing_core::{NodeId, Random, Time};
 
 use crate::client::Ask;
 use crate::coverage::{Coverage, Mark};
-use crate::disk::Ending;
+use crate::disk::{Ending, Lane};
 use crate::fold::Fold;
 use crate::invariants::Checker;
 use crate::linearizability::Observed;
@@ -94,8 +94,8 @@ pub(crate) struct Shared {
     pub(crate) ids: Vec<NodeId>,
     /// For everything about disks and nodes that no other source is for.
     pub(crate) random: Random,
-    /// Whose disks are slow at present.
-    pub(crate) is_slow: Vec<bool>,
+    /// By node and lane: whose disks are slow at present, and for whom.
+    pub(crate) is_slow: Vec<[bool; 2]>,
     /// Answers that no client has got yet, by request.
     pub(crate) replies: Vec<(usize, Reply)>,
     pub(crate) messages: u64,
@@ -133,7 +133,7 @@ impl Shared {
             profile,
             ids,
             random: random.fork(),
-            is_slow: vec![false; count],
+            is_slow: vec![[false; 2]; count],
             replies: Vec::new(),
             messages: 0,
             snapshots_installed: 0,
@@ -154,10 +154,10 @@ impl Shared {
     }
 
     /// How long a node's disk takes for what it was just given.
-    pub(crate) fn latency(&mut self, node: usize) -> Duration {
+    pub(crate) fn latency(&mut self, node: usize, lane: Lane) -> Duration {
         let (least, most) = self.profile.timing.write;
         let usual = self.random.duration(least, most);
-        if self.is_slow[node] { usual * 20 } else { usual }
+        if self.is_slow[node][lane as usize] { usual * 20 } else { usual }
     }
 
     /// Puts a message on its way.

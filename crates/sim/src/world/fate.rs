@@ -83,7 +83,8 @@ impl<P: Protocol> World<P> {
             }
             Kind::SlowDisk => {
                 self.shared.mark(Mark::SlowDisk);
-                self.shared.is_slow[victim] = true;
+                // A snapshot that overtakes the log is a case of its own.
+                self.shared.is_slow[victim] = [true, self.fate.chance(0.5)];
                 let at = self.until();
                 self.shared.queue.push(at, Event::DiskWell { node: victim });
             }
@@ -131,7 +132,7 @@ impl<P: Protocol> World<P> {
         self.stage = Stage::Calm { since: clock, wrote: None };
         for node in 0..self.nodes.len() {
             self.nodes[node].disk.set_trouble(None);
-            self.shared.is_slow[node] = false;
+            self.shared.is_slow[node] = [false; 2];
             self.resume(node);
             let life = self.nodes[node].life;
             let soon = self.shared.now + Duration::from_millis(1);

@@ -191,7 +191,7 @@ impl<P: Protocol> World<P> {
             Event::Resume { node } => self.resume(node),
             Event::DiskWell { node } => {
                 self.nodes[node].disk.set_trouble(None);
-                self.shared.is_slow[node] = false;
+                self.shared.is_slow[node] = [false; 2];
             }
             Event::Mend(cut) => self.shared.network.mend(&cut),
             Event::Fault => self.strike(),
@@ -284,7 +284,7 @@ impl<P: Protocol> World<P> {
         match Starting::open(&mut self.shared, &self.protocol, node, &place.disk) {
             Ok(starting) => {
                 place.state = State::Starting(Box::new(starting));
-                let at = self.shared.now + self.shared.latency(node);
+                let at = self.shared.now + self.shared.latency(node, Lane::Log);
                 self.shared.queue.push(at, Event::Started { node, life });
             }
             Err(Death::Wrong) => {}
