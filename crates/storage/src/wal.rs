@@ -384,8 +384,10 @@ impl<D: Disk> Wal<D> {
         for name in self.disk.list()? {
             let Some(number) = Spare::number(&name) else { continue };
             self.next_spare = self.next_spare.max(number.saturating_add(1));
-            let is_whole = self.disk.open(&name)?.length()? == self.options.segment_size;
-            if is_whole && self.spares.len() < SPARES_MAX {
+            let mut file = self.disk.open(&name)?;
+            if file.length()? == self.options.segment_size && self.spares.len() < SPARES_MAX {
+                // The run that made it may have died before its length was durable.
+                file.sync()?;
                 self.spares.push(Spare { name });
             } else {
                 self.disk.remove(&name)?;
