@@ -63,6 +63,10 @@ impl Writer<'_> {
     }
 }
 
+/// No index, round or term comes near this: what does is damage, and arithmetic on what does not
+/// never overflows.
+const COUNT_MAX: u64 = 1 << 62;
+
 /// Takes values from the front of a slice. Every method fails rather than read past the end.
 pub struct Reader<'a>(&'a [u8]);
 
@@ -165,7 +169,18 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Fewer than eight bytes are left.
     pub fn index(&mut self) -> Result<Index, DecodeError> {
-        Ok(Index(self.u64()?))
+        Ok(Index(self.count()?))
+    }
+
+    /// Takes a number that counts up from zero, such as a term.
+    ///
+    /// # Errors
+    /// Fewer than eight bytes are left, or the number is beyond what anything counts to.
+    pub fn count(&mut self) -> Result<u64, DecodeError> {
+        match self.u64()? {
+            count if count <= COUNT_MAX => Ok(count),
+            _ => Err(DecodeError::Invalid { what: "a count beyond all counting" }),
+        }
     }
 
     /// Takes a ballot.
@@ -173,7 +188,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// Fewer than sixteen bytes are left.
     pub fn ballot(&mut self) -> Result<Ballot, DecodeError> {
-        Ok(Ballot { round: self.u64()?, node: NodeId::new(self.u64()?) })
+        Ok(Ballot { round: self.count()?, node: NodeId::new(self.u64()?) })
     }
 
     /// Takes an entry's name.

@@ -34,6 +34,22 @@ pub(crate) enum Event {
     Restored { id: LogId, outcome: Result<Box<Keyspace>, String> },
 }
 
+/// Held by a thread of the node, it tells the driver if the thread panics.
+pub(crate) struct Alarm {
+    pub(crate) thread: &'static str,
+    pub(crate) events: mpsc::UnboundedSender<Event>,
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // Without a driver nobody is left to care.
+            let why = format!("the {} thread panicked; this is a bug", self.thread);
+            let _ = self.events.send(Event::LogFailed(why));
+        }
+    }
+}
+
 /// Where the driver's inputs come from.
 #[derive(Debug)]
 pub(crate) struct Inboxes<M> {
@@ -77,6 +93,8 @@ pub(crate) struct Driver<R: Replica> {
     since_snapshot: SinceSnapshot,
     /// The snapshot that the keyspace is being replaced by; nothing is applied meanwhile.
     installing: Option<LogId>,
+    /// Until then a peer is thought to be reading a snapshot, which a new one would replace.
+    lending_until: Time,
     expire_at: Time,
 }
 
@@ -105,6 +123,8 @@ pub(crate) struct Parts<R> {
     pub(crate) first_read: u64,
 }
 
+/// A peer that asks for a piece of a snapshot is given this long to ask for the next.
+const LENDING_PATIENCE: Duration = Duration::from_secs(10);
 /// How often what waits is looked through for what has waited too long.
 const EXPIRE_INTERVAL: Duration = Duration::from_millis(100);
 /// The most inputs of a kind that are taken in before anything is sent out.
@@ -133,6 +153,7 @@ impl<R: Replica> Driver<R> {
             policy: parts.policy,
             since_snapshot: SinceSnapshot::default(),
             installing: None,
+            lending_until: Time::ZERO,
             expire_at,
         }
     }
@@ -152,11 +173,11 @@ impl<R: Replica> Driver<R> {
             }
             tokio::select! {
                 biased;
+                _ = inboxes.stop.wait_for(|stop| *stop) => return Ok(()),
                 Some(event) = inboxes.events.recv() => self.event(event)?,
                 Some(inbound) = inboxes.received.recv() => self.inbound(inbound),
                 Some(request) = inboxes.requests.recv() => self.request(request),
                 () = &mut timer => {}
-                _ = inboxes.stop.wait_for(|stop| *stop) => return Ok(()),
             }
             loop {
                 self.take_in(&mut inboxes)?;
@@ -194,7 +215,6 @@ impl<R: Replica> Driver<R> {
         let now = self.clock.now();
         match request {
             Request::Propose { id, envelope, respond } => {
-                self.shared.metrics.proposals_pending.increment();
                 self.proposals.park(now, id, envelope, respond);
             }
             Request::Read { respond } => self.reads.arrive(now, respond),
@@ -256,7 +276,8 @@ impl<R: Replica> Driver<R> {
         }
         self.peers.flush();
         self.apply(now);
-        self.save_snapshot();
+        self.save_snapshot(now)?;
+        self.shared.metrics.proposals_pending.set(self.proposals.len());
         self.shared.gauge.show(&self.replica.status(), self.applied.index);
         Ok(())
     }
@@ -277,6 +298,7 @@ impl<R: Replica> Driver<R> {
             }
             Output::ReadRefused { id, .. } => self.reads.refused(id),
             Output::LoadChunk { to, snapshot, offset } => {
+                self.lending_until = self.clock.now() + LENDING_PATIENCE;
                 self.snapshot_job(Job::Load { to, id: snapshot, offset })?;
             }
             Output::StoreChunk(chunk) => self.snapshot_job(Job::Store(chunk))?,
@@ -290,6 +312,7 @@ impl<R: Replica> Driver<R> {
                     self.shared.metrics.leader_changes_seen.increment();
                 }
                 self.leader = leader;
+                self.reads.leader_changed();
                 match leader {
                     Some(leader) if leader == self.shared.node => {
                         tracing::info!("leads term {round}");
@@ -338,21 +361,21 @@ impl<R: Replica> Driver<R> {
     }
 
     /// Starts to write a snapshot when it is time. The keyspace goes on meanwhile.
-    fn save_snapshot(&mut self) {
+    fn save_snapshot(&mut self, now: Time) -> Result<(), String> {
         let since = &mut self.since_snapshot;
         let SnapshotPolicy { entries, bytes, bytes_max } = self.policy;
         if since.is_saving || (since.entries < entries && since.bytes < bytes) {
-            return;
+            return Ok(());
         }
         let held = self.shared.keyspace().size_bytes();
         let is_due = since.entries >= entries || since.bytes >= held.clamp(bytes, bytes_max);
-        if !is_due || self.installing.is_some() {
-            return;
+        let is_lending = now < self.lending_until && since.bytes < bytes_max;
+        if !is_due || is_lending || self.installing.is_some() {
+            return Ok(());
         }
         *since = SinceSnapshot { is_saving: true, ..SinceSnapshot::default() };
         let snapshot = self.shared.keyspace().snapshot();
-        // Without its thread no snapshot is taken; the next one that is needed fails the node.
-        let _ = self.snapshots.send(Job::Save { id: self.applied, snapshot });
+        self.snapshot_job(Job::Save { id: self.applied, snapshot })
     }
 
     /// A snapshot from the leader takes the keyspace's place.
@@ -373,14 +396,9 @@ impl<R: Replica> Driver<R> {
 
     fn expire(&mut self, now: Time) {
         self.expire_at = now + EXPIRE_INTERVAL;
-        let before = self.proposals.len();
         let unknown = self.proposals.expire(now);
         self.reads.expire(now);
-        let metrics = &self.shared.metrics;
-        metrics.proposals_failed.add(unknown);
-        for _ in self.proposals.len()..before {
-            metrics.proposals_pending.decrement();
-        }
+        self.shared.metrics.proposals_failed.add(unknown);
         self.shared.keyspace_mut().sweep(SWEEP_CHANGES);
     }
 }
@@ -406,7 +424,6 @@ fn apply_command(
     }
     if let Some(age) = proposals.age(now, proposal) {
         shared.metrics.commit.observe(age);
-        shared.metrics.proposals_pending.decrement();
         let applied = outcome.map(|reply| Applied { reply, term: round, index });
         proposals.answer(proposal, applied.map_err(RequestError::Rejected));
     }

@@ -210,7 +210,9 @@ impl Handle {
     /// # Errors
     /// See [`RequestError`]; only `TimedOut` and `Stopped` leave the outcome open.
     pub async fn propose(&self, command: &Command) -> Result<Applied, RequestError> {
-        if self.shared.keyspace().would_exceed(command, self.shared.quota_bytes) {
+        // Where its members are must be known to a full cluster too.
+        let is_exempt = matches!(command, Command::PublishMember(_));
+        if !is_exempt && self.shared.keyspace().would_exceed(command, self.shared.quota_bytes) {
             return Err(RequestError::NoSpace);
         }
         let id = ProposalId(self.shared.next_proposal.fetch_add(1, Ordering::Relaxed));
@@ -245,6 +247,10 @@ impl Handle {
 
     /// The node at this moment.
     pub fn status(&self) -> Status {
+        // Each guard is let go before the next is taken: a thread that waits for the keyspace while it
+        // holds it waits for ever, once the driver waits in between.
+        let database_bytes = self.shared.keyspace().size_bytes();
+        let members = self.shared.members();
         let gauge = &self.shared.gauge;
         Status {
             cluster: self.shared.cluster,
@@ -255,10 +261,10 @@ impl Handle {
             last_index: Index(gauge.last_index.load(Ordering::Relaxed)),
             commit: Index(gauge.commit.load(Ordering::Relaxed)),
             applied: Index(gauge.applied.load(Ordering::Relaxed)),
-            database_bytes: self.shared.keyspace().size_bytes(),
+            database_bytes,
             quota_bytes: self.shared.quota_bytes,
             storage_failed: self.shared.storage_failed.get().cloned(),
-            members: self.shared.members(),
+            members,
         }
     }
 

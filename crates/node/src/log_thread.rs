@@ -7,7 +7,7 @@ use althing_core::{LogId, Op, Record};
 use althing_storage::{FRAME_SIZE_MAX, RealDisk, Spare, Wal, WalError};
 use tokio::sync::mpsc;
 
-use crate::driver::Event;
+use crate::driver::{Alarm, Event};
 use crate::handle::Shared;
 
 /// A write that consensus asked for.
@@ -26,7 +26,8 @@ pub(crate) fn start(
 ) -> std::io::Result<(Sender<Write>, thread::JoinHandle<()>)> {
     let (writes, incoming) = channel();
     let thread = thread::Builder::new().name("althing-log".to_owned()).spawn(move || {
-        let mut log = Log { wal, shared, spares: channel(), is_making_spare: false };
+        let _alarm = Alarm { thread: "log", events: events.clone() };
+        let mut log = Log { wal, shared, spares: channel(), is_making_spare: false, pause: 0 };
         let ended = log.run(&incoming, &events).and_then(|()| log.wal.close());
         if let Err(error) = ended {
             // Without a driver nobody is left to care.
@@ -41,7 +42,12 @@ struct Log {
     shared: Arc<Shared>,
     spares: (Sender<Option<Spare>>, Receiver<Option<Spare>>),
     is_making_spare: bool,
+    /// After a spare could not be made, so many commits pass before the next try.
+    pause: u32,
 }
+
+/// How many commits pass after a spare could not be made.
+const PAUSE_COMMITS: u32 = 10_000;
 
 impl Log {
     /// Group commit without a timer: while one commit is under way the next writes gather, and the
@@ -85,11 +91,13 @@ impl Log {
         }
         if let Ok(spare) = self.spares.1.try_recv() {
             self.is_making_spare = false;
-            if let Some(spare) = spare {
-                self.wal.offer_spare(spare)?;
+            match spare {
+                Some(spare) => self.wal.offer_spare(spare)?,
+                None => self.pause = PAUSE_COMMITS,
             }
         }
-        if self.wal.wants_spare() && !self.is_making_spare {
+        self.pause = self.pause.saturating_sub(1);
+        if self.wal.wants_spare() && !self.is_making_spare && self.pause == 0 {
             self.make_spare();
         }
         Ok(())

@@ -68,6 +68,11 @@ impl Level {
         self.0.fetch_sub(1, Relaxed);
     }
 
+    /// As many as this.
+    pub fn set(&self, count: usize) {
+        self.0.store(i64::try_from(count).unwrap_or(i64::MAX), Relaxed);
+    }
+
     /// The number now.
     pub fn get(&self) -> i64 {
         self.0.load(Relaxed)

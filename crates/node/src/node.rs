@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use althing_consensus::raft::{Message, Raft};
@@ -206,7 +207,9 @@ impl Run {
         let (report, events) = mpsc::unbounded_channel::<Event>();
         let (deliver, received) = mpsc::channel::<Inbound<Message>>(RECEIVED_MAX);
         let (log, log_thread) = log_thread::start(opened.wal, Arc::clone(&shared), report.clone())?;
-        let (jobs, snapshot_thread) = snapshots::start(opened.snapshots, opened.snapshot, report)?;
+        let stopping = Arc::new(AtomicBool::new(false));
+        let (jobs, snapshot_thread) =
+            snapshots::start(opened.snapshots, opened.snapshot, Arc::clone(&stopping), report)?;
 
         let membership = Membership { cluster: shared.cluster, node: shared.node };
         let peer_listener = tokio::net::TcpListener::from_std(listeners.peer)?;
@@ -236,24 +239,30 @@ impl Run {
                 bytes_max: settings.snapshot_bytes.saturating_mul(8),
             },
             request_timeout: settings.request_timeout,
-            read_retry: settings.heartbeat_interval * 3,
+            read_retry: settings.election_timeout,
             first_read: random(),
         });
         let serving = serve_clients(&settings, listeners.client, handle.clone(), stopped.clone())?;
         let publishing = tokio::spawn(publish(settings, handle));
         let inboxes = Inboxes { events, received, requests: requested, stop: stopped };
         let outcome = driver.run(inboxes).await;
+        stopping.store(true, Ordering::Relaxed);
         publishing.abort();
-        if let Err(why) = &outcome {
-            // The first failure is the one to tell.
-            let _ = shared.storage_failed.set(why.clone());
-            tracing::error!("the storage failed: {why}");
-        } else {
-            serving.ended().await;
+        match &outcome {
+            Ok(()) => serving.ended().await,
+            Err(why) => {
+                // The first failure is the one to tell.
+                let _ = shared.storage_failed.set(why.clone());
+                tracing::error!("the storage failed: {why}");
+                drop(serving);
+            }
         }
         // The driver is gone, and with it the senders: both threads finish their work and end.
         for thread in [log_thread, snapshot_thread] {
-            thread.join().map_err(|_| NodeError::Panicked)?;
+            let joined = tokio::task::spawn_blocking(|| thread.join()).await;
+            if !matches!(joined, Ok(Ok(()))) {
+                return Err(NodeError::Panicked);
+            }
         }
         outcome.map_err(NodeError::StorageFailed)
     }

@@ -82,6 +82,7 @@ impl Proposals {
     ) {
         while let Some(id) = self.parked.pop_front() {
             let Some(waiting) = self.waiting.get_mut(&id) else { continue };
+            assert!(waiting.submitted.is_none(), "{id:?} is parked and submitted");
             match propose(id, Arc::clone(&waiting.envelope)) {
                 Ok(ballot) => waiting.submitted = Some(ballot),
                 Err(Refusal::NoLeader) => {

@@ -89,6 +89,13 @@ impl Reads {
         }
     }
 
+    /// Another leader: what the old one was asked is asked again.
+    pub(crate) fn leader_changed(&mut self) {
+        for (_, attempt) in std::mem::take(&mut self.asked) {
+            self.arrived.extend(attempt.waiting);
+        }
+    }
+
     /// The keyspace has come to `index`.
     pub(crate) fn applied(&mut self, index: Index) {
         while let Some(entry) = self.ready.first_entry() {

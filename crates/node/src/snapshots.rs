@@ -1,16 +1,24 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use althing_consensus::Chunk;
 use althing_core::{LogId, NodeId};
 use althing_keyspace::{Keyspace, Restore, Snapshot};
-use althing_storage::{RealDisk, ReceiveOutcome, SnapshotError, SnapshotStore};
+use althing_storage::{
+    Chunk as StoredChunk, RealDisk, ReceiveOutcome, SnapshotError, SnapshotStore,
+};
 use tokio::sync::mpsc;
 
-use crate::driver::Event;
+use crate::driver::{Alarm, Event};
 
 /// How much of a snapshot travels in one message, in bytes.
 const CHUNK_BYTES: usize = 1 << 20;
+
+/// A peer that read from a snapshot is given this long to go on.
+const LENT_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Work for the snapshot thread.
 #[derive(Debug)]
@@ -32,12 +40,17 @@ pub(crate) enum Job {
 pub(crate) fn start(
     store: SnapshotStore<RealDisk>,
     newest: Option<LogId>,
+    stopping: Arc<AtomicBool>,
     events: mpsc::UnboundedSender<Event>,
 ) -> std::io::Result<(Sender<Job>, thread::JoinHandle<()>)> {
     let (jobs, incoming): (_, Receiver<Job>) = channel();
     let thread = thread::Builder::new().name("althing-snapshot".to_owned()).spawn(move || {
-        let mut snapshots = Snapshots { store, newest };
+        let _alarm = Alarm { thread: "snapshot", events: events.clone() };
+        let mut snapshots = Snapshots { store, newest, lent: None, stopping };
         for job in incoming {
+            if snapshots.stopping.load(Ordering::Relaxed) {
+                return;
+            }
             if let Some(event) = snapshots.carry_out(job)
                 && events.send(event).is_err()
             {
@@ -69,20 +82,46 @@ pub(crate) fn restore(store: &SnapshotStore<RealDisk>, id: LogId) -> Result<Keys
 struct Snapshots {
     store: SnapshotStore<RealDisk>,
     newest: Option<LogId>,
+    /// The snapshot that a peer last read from, and when.
+    lent: Option<(LogId, Instant)>,
+    /// Nobody needs what is not finished yet.
+    stopping: Arc<AtomicBool>,
+}
+
+/// Why a snapshot was not saved. The log is whole without it.
+enum NotSaved {
+    Stopped,
+    Failed(SnapshotError),
+}
+
+impl From<SnapshotError> for NotSaved {
+    fn from(error: SnapshotError) -> Self {
+        Self::Failed(error)
+    }
 }
 
 impl Snapshots {
     fn carry_out(&mut self, job: Job) -> Option<Event> {
         Some(match job {
             Job::Save { id, snapshot } => {
-                let outcome = self.save(id, snapshot).map_err(|error| error.to_string());
+                let outcome = self.save(id, snapshot).map_err(|why| match why {
+                    NotSaved::Stopped => "the node stops".to_owned(),
+                    NotSaved::Failed(error) => error.to_string(),
+                });
                 Event::SnapshotSaved { id, outcome }
             }
             Job::Load { to, id, offset } => {
-                let chunk = self.store.read_chunk(id, offset, CHUNK_BYTES).ok().map(|chunk| {
-                    let data = chunk.bytes.into();
-                    Chunk { snapshot: id, offset, data, last: chunk.last }
-                });
+                self.lent = Some((id, Instant::now()));
+                let chunk = match self.store.read_chunk(id, offset, CHUNK_BYTES) {
+                    Ok(StoredChunk { bytes, last }) => {
+                        Some(Chunk { snapshot: id, offset, data: bytes.into(), last })
+                    }
+                    Err(SnapshotError::Missing(_)) => None,
+                    Err(error) => {
+                        tracing::warn!("cannot read a snapshot for {to}: {error}");
+                        None
+                    }
+                };
                 Event::ChunkLoaded { to, chunk }
             }
             Job::Store(Chunk { snapshot: id, offset, data, last }) => {
@@ -111,19 +150,29 @@ impl Snapshots {
         })
     }
 
-    fn save(&mut self, id: LogId, snapshot: Snapshot) -> Result<(), SnapshotError> {
+    fn save(&mut self, id: LogId, snapshot: Snapshot) -> Result<(), NotSaved> {
         let mut writer = self.store.write(id)?;
-        snapshot.write(&mut |block| writer.write(block))?;
+        let stopping = &self.stopping;
+        snapshot.write(&mut |block| {
+            if stopping.load(Ordering::Relaxed) {
+                return Err(NotSaved::Stopped);
+            }
+            Ok(writer.write(block)?)
+        })?;
         writer.finish()?;
         self.keep(id);
         Ok(())
     }
 
-    /// Keeps the newest two: the one before may be on its way to a peer.
+    /// Keeps the newest two, and what a peer is reading.
     fn keep(&mut self, id: LogId) {
-        if let Some(previous) = self.newest.replace(id)
-            && let Err(error) = self.store.remove_older_than(previous)
-        {
+        let Some(previous) = self.newest.replace(id) else { return };
+        let lent = self.lent.filter(|(_, since)| since.elapsed() < LENT_PATIENCE);
+        let oldest = match lent {
+            Some((lent, _)) if lent.index < previous.index => lent,
+            _ => previous,
+        };
+        if let Err(error) = self.store.remove_older_than(oldest) {
             tracing::warn!("cannot remove old snapshots: {error}");
         }
     }

@@ -72,6 +72,7 @@ impl RaftProtocol {
             window_messages: settings.window_messages,
             uncommitted_bytes_max: settings.uncommitted_bytes_max,
             keep_bytes: settings.keep_bytes,
+            transfer_keep_bytes: settings.keep_bytes * 10,
             bug: options.bug,
             ..raft::Options::default()
         })

@@ -75,7 +75,7 @@ impl crate::Message for Message {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let term = reader.u64()?;
+        let term = reader.count()?;
         let body = match reader.u8()? {
             1 => Body::PreVote { last: reader.log_id()? },
             2 => Body::PreVoteReply { granted: reader.bool()? },

@@ -194,10 +194,15 @@ impl Raft {
             return;
         }
         follower.forward_bytes = 0;
-        let proposals = std::mem::take(&mut follower.forward);
-        match follower.leader {
-            Some(leader) => self.send(leader, Body::Propose { proposals }),
-            None => self.refuse_forwarded(proposals),
+        let mut proposals = std::mem::take(&mut follower.forward);
+        let Some(leader) = follower.leader else {
+            self.refuse_forwarded(proposals);
+            return;
+        };
+        while !proposals.is_empty() {
+            let rest = proposals.split_off(count_within(&proposals, self.options.append_bytes_max));
+            self.send(leader, Body::Propose { proposals });
+            proposals = rest;
         }
     }
 
@@ -208,4 +213,14 @@ impl Raft {
             proposals.into_iter().map(|Proposal { id, .. }| Output::Refused { id, reason });
         self.outgoing.extend(refused);
     }
+}
+
+/// How many of the proposals fit into `bytes_max`, at least one.
+fn count_within(proposals: &[Proposal], bytes_max: usize) -> usize {
+    let mut bytes = 0;
+    let fits = |proposal: &&Proposal| {
+        bytes += proposal.command.len();
+        bytes <= bytes_max
+    };
+    proposals.iter().take_while(fits).count().max(1)
 }

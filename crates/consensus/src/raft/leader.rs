@@ -17,7 +17,7 @@ pub(super) struct Leader {
     pub(super) reads: Reads,
     /// The first entry of this leadership. Once it is committed, so is all that came before.
     pub(super) opening: Index,
-    /// Bytes after the commit index.
+    /// Bytes that this leadership appended and that are not committed yet.
     uncommitted_bytes: usize,
     pub(super) heartbeat_at: Time,
     heartbeat_due: bool,
@@ -35,14 +35,12 @@ impl Raft {
     /// Elected (5.2). The opening entry makes everything before it committable (5.4.2, thesis 6.4).
     pub(super) fn lead(&mut self, now: Time) {
         let last = self.log.last().index;
-        let uncommitted = self.log.entries_from(self.commit.next());
-        let uncommitted_bytes = uncommitted.map(|entry| entry.payload.size()).sum();
         let peers = self.peers();
         self.role = Role::Leader(Leader {
             progress: peers.into_iter().map(|peer| (peer, Progress::new(last, now))).collect(),
             reads: Reads::default(),
             opening: last.next(),
-            uncommitted_bytes,
+            uncommitted_bytes: 0,
             heartbeat_at: now,
             heartbeat_due: true,
             quorum_check_at: now + self.options.election_timeout,
@@ -144,7 +142,10 @@ impl Raft {
         match outcome {
             AppendOutcome::Accepted { matched } => {
                 let last = self.log.last().index;
-                assert!(matched <= last, "{from} matches {matched}, but the log ends at {last}");
+                assert!(
+                    matched <= last,
+                    "{from} matches {matched}, but the log ends at {last}: a member lost its data"
+                );
                 progress.accept(matched);
                 if let State::Snapshot(transfer) = &progress.state {
                     if matched >= self.log.begin().index {
@@ -187,7 +188,8 @@ impl Raft {
         if reached <= self.commit || !(own_term || counts_old_terms) {
             return;
         }
-        let committed = self.log.entries_from(self.commit.next());
+        let own = self.commit.next().max(leader.opening);
+        let committed = self.log.entries_from(own);
         let bytes: usize = committed
             .take_while(|entry| entry.id.index <= reached)
             .map(|entry| entry.payload.size())

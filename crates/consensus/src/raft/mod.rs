@@ -82,6 +82,9 @@ pub struct Options {
     /// Behind a snapshot the log keeps about this many bytes of entries for followers that are a
     /// little late. Default 16 MiB.
     pub keep_bytes: usize,
+    /// As long as a follower is being sent a snapshot, the log keeps up to about this many bytes of
+    /// entries that follow it. Default 512 MiB.
+    pub transfer_keep_bytes: usize,
     /// A defect put in on purpose, to prove that the checkers find it. Without the crate's feature
     /// `planted-bugs` it has no effect.
     pub bug: Option<Bug>,
@@ -112,6 +115,7 @@ impl Default for Options {
             window_bytes: 8 << 20,
             uncommitted_bytes_max: 64 << 20,
             keep_bytes: 16 << 20,
+            transfer_keep_bytes: 512 << 20,
             bug: None,
         }
     }
@@ -399,7 +403,7 @@ impl Replica for Raft {
             Role::Leader(_) => self.append_command(command),
             Role::Follower(follower) => {
                 let leader = follower.leader.ok_or(Refusal::NoLeader)?;
-                if follower.forward_bytes >= self.options.window_bytes {
+                if follower.forward_bytes >= self.options.uncommitted_bytes_max {
                     return Err(Refusal::Overloaded);
                 }
                 follower.forward_bytes += command.len();
@@ -433,14 +437,14 @@ impl Replica for Raft {
         }
     }
 
-    fn snapshotted(&mut self, _now: Time, snapshot: LogId) {
+    fn snapshotted(&mut self, now: Time, snapshot: LogId) {
         if snapshot.index <= self.snapshot.index {
             return;
         }
         assert!(snapshot.index <= self.commit, "a snapshot of {snapshot}, which is not committed");
         self.snapshot = snapshot;
         self.journal.begin(snapshot);
-        self.compact();
+        self.compact(now);
     }
 
     fn chunk_loaded(&mut self, now: Time, to: NodeId, chunk: Option<Chunk>) {

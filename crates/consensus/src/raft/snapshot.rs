@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use althing_core::{LogId, NodeId, Time};
+use althing_core::{Index, LogId, NodeId, Time};
 
 use super::message::Body;
-use super::progress::State;
+use super::progress::{Progress, State};
 use super::{Raft, Role};
 use crate::{Chunk, Output};
 
@@ -55,18 +55,46 @@ struct Storing {
 }
 
 impl Raft {
-    /// Forgets entries that a snapshot covers, but for a tail that late followers may need.
-    pub(super) fn compact(&mut self) {
+    /// Forgets entries that a snapshot covers, but for a tail that late followers may need, and for
+    /// what follows a snapshot that one of them is being sent: else the log would have moved past
+    /// it by the time it arrives, again and again.
+    pub(super) fn compact(&mut self, now: Time) {
+        let keep = self.options.keep_bytes;
+        let tail = self.tail_within(self.snapshot.index, keep);
+        let Some(lent) = self.oldest_transfer(now) else {
+            self.log.compact_to(tail);
+            return;
+        };
+        // A transfer that takes too long has to start again all the same: memory is bounded.
+        let kept_at_most = self.tail_within(self.snapshot.index, self.options.transfer_keep_bytes);
+        self.log.compact_to(tail.min(lent.max(kept_at_most)));
+    }
+
+    /// The first place after which there are no more than so many bytes of entries up to `end`.
+    fn tail_within(&self, end: Index, bytes_max: usize) -> Index {
         let mut bytes = 0;
-        let mut index = self.snapshot.index;
+        let mut index = end;
         while let Some(entry) = self.log.entry(index) {
             bytes += entry.payload.size();
-            if bytes > self.options.keep_bytes {
+            if bytes > bytes_max {
                 break;
             }
             index = index.previous();
         }
-        self.log.compact_to(index);
+        index
+    }
+
+    /// Where the oldest snapshot ends that is on its way to a follower that is there.
+    fn oldest_transfer(&self, now: Time) -> Option<Index> {
+        let Role::Leader(leader) = &self.role else { return None };
+        let is_there =
+            |progress: &Progress| now.since(progress.heard_at) < self.options.election_timeout * 2;
+        let transfers = leader.progress.values().filter(|progress| is_there(progress));
+        let ends = transfers.filter_map(|progress| match &progress.state {
+            State::Snapshot(transfer) => Some(transfer.snapshot().index),
+            State::Probe { .. } | State::Replicate(_) => None,
+        });
+        ends.min()
     }
 
     /// Leader: asks for the next chunk, if its time has come.
@@ -163,6 +191,10 @@ impl Raft {
             return;
         }
         receiving.offset = if stored { next } else { 0 };
+        if !stored {
+            // The leader asks again in a while; to answer at once would only fail at once.
+            return;
+        }
         let offset = receiving.offset;
         self.send_to_leader(from, Body::SnapshotReply { snapshot, offset });
     }

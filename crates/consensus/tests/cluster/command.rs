@@ -23,6 +23,8 @@ pub(crate) enum Command {
         #[arg(key)]
         keep_bytes: Option<usize>,
         #[arg(key)]
+        transfer_keep_bytes: Option<usize>,
+        #[arg(key)]
         chunk_bytes: Option<usize>,
     },
     /// Gives a node a log, one ballot an entry, as if it had been through that.

@@ -319,6 +319,7 @@ fn options(command: &Command, bug: Option<Bug>) -> (Options, usize) {
         window_bytes,
         uncommitted_bytes,
         keep_bytes,
+        transfer_keep_bytes,
         chunk_bytes,
         ..
     } = command
@@ -332,6 +333,7 @@ fn options(command: &Command, bug: Option<Bug>) -> (Options, usize) {
         window_bytes: window_bytes.unwrap_or(default.window_bytes),
         uncommitted_bytes_max: uncommitted_bytes.unwrap_or(default.uncommitted_bytes_max),
         keep_bytes: keep_bytes.unwrap_or(0),
+        transfer_keep_bytes: transfer_keep_bytes.unwrap_or(0),
         bug,
         ..default
     };
