@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use althing_node::{Handle, Listeners, MemberAddress, Node, NodeError};
 use clap::Args;
@@ -99,10 +99,13 @@ pub(crate) async fn run(arguments: &DevArguments, format: Format) -> Result<Outc
     }
     // All at once: one after the other, those that are left would elect each other.
     let stopping: Vec<_> =
-        nodes.into_iter().map(|(_, node)| std::thread::spawn(|| node.stop())).collect();
-    for thread in stopping {
-        // A node that panicked has said so.
-        let _ = thread.join();
+        nodes.into_iter().map(|(_, node)| tokio::task::spawn_blocking(|| node.stop())).collect();
+    for node in stopping {
+        tokio::select! {
+            // A node that panicked has said so.
+            _ = node => {}
+            () = stop.received() => return Err(serve::impatient()),
+        }
     }
     if format != Format::Json {
         eprint_line(&folder.farewell());
@@ -201,14 +204,18 @@ fn start(plan: Plan, members: &[MemberAddress]) -> Result<Node, Failure> {
     Node::start(settings, plan.listeners).map_err(|error| serve::failure(&plan.data, &error))
 }
 
-/// Every node has caught up with a leader.
+/// Every node has caught up with a leader. On a machine whose disk is busy that takes a few tries.
 async fn are_ready(handles: Vec<Handle>) -> Result<(), Failure> {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    let started = Instant::now();
     for handle in handles {
-        handle.linearizable().await.map_err(|error| {
-            Failure::new(Kind::NoLeader, "the nodes found no leader")
-                .cause(error)
-                .hint("see what they say with ALTHING_LOG=debug")
-        })?;
+        while let Err(error) = handle.linearizable().await {
+            if started.elapsed() >= PATIENCE {
+                return Err(Failure::new(Kind::NoLeader, "the nodes found no leader")
+                    .cause(error)
+                    .hint("see what they say with ALTHING_LOG=debug"));
+            }
+        }
     }
     Ok(())
 }

@@ -80,7 +80,10 @@ fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failu
     let runtime = runtime.map_err(|error| {
         Failure::new(Kind::Other, "cannot start the runtime that waits for answers").cause(error)
     })?;
-    runtime.block_on(command)
+    let outcome = runtime.block_on(command);
+    // What still blocks was given up on; the process must not wait for it.
+    runtime.shutdown_background();
+    outcome
 }
 
 fn version(global: &GlobalArguments) -> Result<Outcome, Failure> {

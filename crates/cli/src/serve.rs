@@ -24,7 +24,13 @@ pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
     let data = settings.data.clone();
     let node_settings = node_settings(settings);
     let (name, members) = (node_settings.name.clone(), node_settings.members.len());
-    let mut node = Node::start(node_settings, listeners).map_err(|error| failure(&data, &error))?;
+    // Recovery may take a while, and whoever waits for it may lose patience.
+    let starting = tokio::task::spawn_blocking(|| Node::start(node_settings, listeners));
+    let started = tokio::select! {
+        started = starting => started.unwrap_or(Err(NodeError::Panicked)),
+        () = stop.received() => return Err(impatient()),
+    };
+    let mut node = started.map_err(|error| failure(&data, &error))?;
     tracing::info!(
         "{name} of {members} serves clients at {}, data in {}",
         node.client_address(),
@@ -34,8 +40,18 @@ pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
         ended = node.ended() => ended.map_err(|error| failure(&data, &error))?,
         () = stop.received() => tracing::info!("stops"),
     }
-    node.stop();
-    Ok(Outcome::Done)
+    let stopping = tokio::task::spawn_blocking(|| node.stop());
+    tokio::select! {
+        // A node that panicked has said so.
+        _ = stopping => Ok(Outcome::Done),
+        () = stop.received() => Err(impatient()),
+    }
+}
+
+/// The end of a process that was told to stop while it could not stop in order. What was
+/// acknowledged is safe all the same.
+pub(crate) fn impatient() -> Failure {
+    Failure::new(Kind::Other, "stopped at once, without waiting for what was under way")
 }
 
 fn node_settings(settings: Settings) -> althing_node::Settings {

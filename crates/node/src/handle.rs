@@ -247,8 +247,8 @@ impl Handle {
 
     /// The node at this moment.
     pub fn status(&self) -> Status {
-        // Each guard is let go before the next is taken: a thread that waits for the keyspace while it
-        // holds it waits for ever, once the driver waits in between.
+        // Each guard is let go before the next is taken: a thread that waits for the keyspace while
+        // it holds it waits for ever, once the driver waits in between.
         let database_bytes = self.shared.keyspace().size_bytes();
         let members = self.shared.members();
         let gauge = &self.shared.gauge;

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use althing_etcd_api::etcdserverpb as pb;
@@ -226,12 +226,16 @@ pub fn althing() -> Command {
     command
 }
 
-/// A port that nobody listens on, below those that the system gives to outgoing connections.
+/// A port that nobody listens on, below those that the system gives to outgoing connections. Every
+/// process starts to look elsewhere.
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 10_000 + (std::process::id() % 200) as u16 * 100;
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        let start = std::process::id().wrapping_mul(7_919);
+        let offset = start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = (FIRST + offset % COUNT) as u16;
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
