@@ -73,7 +73,7 @@ impl System {
     /// The command that runs `member` of the cluster of `members`, with its data in `folder`.
     ///
     /// Both get the same: an fsync for every acknowledgement, elections after a second, heartbeats
-    /// every 100 ms, a snapshot every 100,000 entries. All of these are also their defaults.
+    /// every 100 ms. All of these are also their defaults, and so is when either takes snapshots.
     pub(crate) fn command(&self, member: &Member, members: &[Member], folder: &Path) -> Command {
         let mut command = Command::new(&self.program);
         match self.name {
@@ -85,7 +85,6 @@ impl System {
                     .args(["--initial-cluster", &peers.collect::<Vec<_>>().join(",")])
                     .args(["--quota", &QUOTA_BYTES.to_string()])
                     .args(["--election-timeout", "1s", "--heartbeat-interval", "100ms"])
-                    .args(["--snapshot-entries", "100000"])
                     .arg("--data")
                     .arg(folder);
             }
@@ -101,7 +100,6 @@ impl System {
                     .args(["--initial-cluster", &peers.collect::<Vec<_>>().join(",")])
                     .args(["--quota-backend-bytes", &QUOTA_BYTES.to_string()])
                     .args(["--election-timeout", "1000", "--heartbeat-interval", "100"])
-                    .args(["--snapshot-count", "100000"])
                     .arg("--data-dir")
                     .arg(folder)
                     .env("ETCD_UNSUPPORTED_ARCH", std::env::consts::ARCH);
