@@ -18,6 +18,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build(&[".etcdserverpb", ".mvccpb"])?;
 
     // Keys and values are then slices of the buffer the request arrived in, not copies.
-    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    tonic_prost_build::configure()
+        .bytes(".")
+        .codec_path("crate::FittedCodec")
+        .compile_fds(descriptors)?;
     Ok(())
 }

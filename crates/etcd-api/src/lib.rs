@@ -9,6 +9,10 @@
 //! It reads camel case names, numbers for integers and numbers for enums as well, and passes over
 //! names it does not know.
 
+mod codec;
+
+pub use codec::{FittedCodec, FittedEncoder};
+
 /// A key-value pair.
 #[allow(missing_docs, unused_qualifications, reason = "generated code")]
 #[allow(
