@@ -175,8 +175,8 @@ async fn nothing_acknowledged_is_lost_when_nodes_are_killed() {
     let reads = ledger.reads.load(Ordering::Relaxed);
     println!(
         "{ROUNDS} leaders and {ROUNDS} followers killed, {writes} acknowledged writes all there, \
-         {reads} linearizable reads; without a leader for a median of {median:?}, {:?} at most (the \
-         election timeout is 1 s)",
+         {reads} linearizable reads; without a leader for a median of {median:?}, {:?} at most \
+         (the election timeout is 1 s)",
         without_leader[ROUNDS - 1]
     );
     // A slow disk may cost votes time, so no bound here but that of all waiting; the figure above
