@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use althing_consensus::ProposalId;
-use althing_core::{ClusterId, Index, NodeId};
+use althing_core::{ClusterId, Entry, Index, NodeId};
 use althing_keyspace::{Command, Keyspace, Rejection, Reply};
 use tokio::sync::{mpsc, oneshot};
 
@@ -217,6 +217,9 @@ impl Handle {
         }
         let id = ProposalId(self.shared.next_proposal.fetch_add(1, Ordering::Relaxed));
         let envelope = Envelope::seal(self.shared.node, id, command);
+        if envelope.len() > Entry::PAYLOAD_SIZE_MAX {
+            return Err(RequestError::Rejected(Rejection::RequestTooLarge));
+        }
         let (respond, outcome) = oneshot::channel();
         self.ask(Request::Propose { id, envelope, respond })?;
         outcome.await.unwrap_or(Err(RequestError::Stopped))
