@@ -17,6 +17,8 @@ use tonic::transport::Channel;
 const ROUNDS: usize = 20;
 const WRITERS: usize = 6;
 const READERS: usize = 2;
+/// What `serve` has by default.
+const ELECTION_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What writers and readers know together.
 #[derive(Default)]
@@ -176,10 +178,9 @@ async fn nothing_acknowledged_is_lost_when_nodes_are_killed() {
     println!(
         "{ROUNDS} leaders and {ROUNDS} followers killed, {writes} acknowledged writes all there, \
          {reads} linearizable reads; without a leader for a median of {median:?}, {:?} at most \
-         (the election timeout is 1 s)",
+         (the election timeout is {ELECTION_TIMEOUT:?})",
         without_leader[ROUNDS - 1]
     );
-    // A slow disk may cost votes time, so no bound here but that of all waiting; the figure above
-    // is what to look at: two election timeouts are the aim.
-    assert!(median < PATIENCE, "elections take {without_leader:?}");
+    // A ratio, and a median over twenty kills: one slow vote on a busy disk does not matter.
+    assert!(median <= ELECTION_TIMEOUT * 2, "elections take {without_leader:?}");
 }
