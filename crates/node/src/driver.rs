@@ -3,7 +3,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use althing_consensus::{Chunk, Output, Replica};
-use althing_core::{Ballot, Entry, LogId, NodeId, Op, Outbox, Payload, Time};
+use althing_core::{Ballot, Entry, Index, LogId, NodeId, Op, Outbox, Payload, Time};
 use althing_keyspace::Keyspace;
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
@@ -87,6 +87,8 @@ pub(crate) struct Driver<R: Replica> {
     proposals: Proposals,
     reads: Reads,
     leader: Option<NodeId>,
+    /// Entries up to here are to be applied.
+    commit: Index,
     /// The last entry in the keyspace.
     applied: LogId,
     policy: SnapshotPolicy,
@@ -149,6 +151,7 @@ impl<R: Replica> Driver<R> {
             proposals: Proposals::new(parts.request_timeout),
             reads: Reads::new(parts.request_timeout, parts.read_retry, parts.first_read),
             leader: None,
+            commit: parts.applied.index,
             applied: parts.applied,
             policy: parts.policy,
             since_snapshot: SinceSnapshot::default(),
@@ -254,6 +257,9 @@ impl<R: Replica> Driver<R> {
             self.replica.tick(now);
         }
         loop {
+            // First, for what is applied here may show that proposals are lost and to be submitted
+            // again.
+            self.apply(now);
             let replica = &mut self.replica;
             self.proposals.submit_parked(|id, envelope| replica.propose(now, id, envelope));
             if let Some(id) = self.reads.attempt(now, self.leader.is_some()) {
@@ -269,13 +275,11 @@ impl<R: Replica> Driver<R> {
             if is_quiet {
                 break;
             }
-            self.apply(now);
         }
         while let Some((to, message)) = self.outbox.pop() {
             self.peers.push(to, &message);
         }
         self.peers.flush();
-        self.apply(now);
         self.save_snapshot(now)?;
         self.shared.metrics.proposals_pending.set(self.proposals.len());
         self.shared.gauge.show(&self.replica.status(), self.applied.index);
@@ -289,8 +293,7 @@ impl<R: Replica> Driver<R> {
                 .send(Write { op, records })
                 .map_err(|_| "the log's thread has ended".to_owned())?,
             Output::Send(message) => self.outbox.push(message),
-            // What is committed is asked for when it is applied.
-            Output::Commit { .. } => {}
+            Output::Commit { to } => self.commit = to,
             Output::Refused { id, reason } => self.proposals.refused(id, reason),
             Output::ReadReady { id, index } => {
                 self.reads.answered(id, index);
@@ -330,7 +333,7 @@ impl<R: Replica> Driver<R> {
     }
 
     fn can_apply(&self) -> bool {
-        self.installing.is_none() && self.replica.status().commit > self.applied.index
+        self.installing.is_none() && self.commit > self.applied.index
     }
 
     /// Applies some of what is committed.
