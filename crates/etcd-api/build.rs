@@ -5,7 +5,7 @@ use std::error::Error;
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let descriptors = protox::compile(["rpc.proto"], ["proto"])?;
+    let descriptors = protox::compile(["rpc.proto", "lock.proto", "election.proto"], ["proto"])?;
 
     let mut json = pbjson_build::Builder::new();
     for file in &descriptors.file {
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // It also passes over names it does not know, so that newer clients can talk to older servers.
     json.preserve_proto_field_names()
         .ignore_unknown_fields()
-        .build(&[".etcdserverpb", ".mvccpb"])?;
+        .build(&[".etcdserverpb", ".mvccpb", ".v3lockpb", ".v3electionpb"])?;
 
     // Keys and values are then slices of the buffer the request arrived in, not copies.
     tonic_prost_build::configure()

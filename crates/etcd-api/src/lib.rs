@@ -2,7 +2,7 @@
 //! gateway.
 //!
 //! Everything here is generated from `proto/`, where names and numbers are exactly etcd 3.5's: the
-//! services KV, Cluster and Maintenance. Lease, Watch and Auth are not in here yet.
+//! services KV, Watch, Lease, Cluster, Maintenance, Lock and Election. Auth is not in here yet.
 //!
 //! The JSON mapping (the `serde` implementations) is the gateway's: field names as in the protocol
 //! file, 64-bit integers as strings, bytes as base64, fields that hold their default left out.
@@ -13,7 +13,7 @@ mod codec;
 
 pub use codec::{FittedCodec, FittedEncoder};
 
-/// A key-value pair.
+/// A key-value pair, and what can happen to it.
 #[allow(missing_docs, unused_qualifications, reason = "generated code")]
 #[allow(
     clippy::all,
@@ -37,6 +37,32 @@ pub mod mvccpb {
 pub mod etcdserverpb {
     include!(concat!(env!("OUT_DIR"), "/etcdserverpb.rs"));
     include!(concat!(env!("OUT_DIR"), "/etcdserverpb.serde.rs"));
+}
+
+/// The lock service and its messages.
+#[allow(missing_docs, unused_qualifications, reason = "generated code")]
+#[allow(
+    clippy::all,
+    clippy::use_self,
+    clippy::allow_attributes_without_reason,
+    reason = "the same"
+)]
+pub mod v3lockpb {
+    include!(concat!(env!("OUT_DIR"), "/v3lockpb.rs"));
+    include!(concat!(env!("OUT_DIR"), "/v3lockpb.serde.rs"));
+}
+
+/// The election service and its messages.
+#[allow(missing_docs, unused_qualifications, reason = "generated code")]
+#[allow(
+    clippy::all,
+    clippy::use_self,
+    clippy::allow_attributes_without_reason,
+    reason = "the same"
+)]
+pub mod v3electionpb {
+    include!(concat!(env!("OUT_DIR"), "/v3electionpb.rs"));
+    include!(concat!(env!("OUT_DIR"), "/v3electionpb.serde.rs"));
 }
 
 #[cfg(test)]
