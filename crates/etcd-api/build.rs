@@ -13,9 +13,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     // etcd's gateway writes the names of the protocol file, not camel case; it reads both.
     // It also passes over names it does not know, so that newer clients can talk to older servers.
-    json.preserve_proto_field_names()
-        .ignore_unknown_fields()
-        .build(&[".etcdserverpb", ".mvccpb", ".v3lockpb", ".v3electionpb"])?;
+    json.preserve_proto_field_names().ignore_unknown_fields().build(&[
+        ".etcdserverpb",
+        ".mvccpb",
+        ".v3lockpb",
+        ".v3electionpb",
+    ])?;
 
     // Keys and values are then slices of the buffer the request arrived in, not copies.
     tonic_prost_build::configure()

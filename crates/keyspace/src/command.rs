@@ -32,6 +32,32 @@ pub enum Command {
     },
     /// Tells the cluster how a member is called and where clients find it.
     PublishMember(Member),
+    /// Begins a lease.
+    LeaseGrant {
+        /// Its number; not zero.
+        id: i64,
+        /// How long it lasts if nobody keeps it alive, in seconds; less than 1 counts as 1, more
+        /// than [`LEASE_SECONDS_MAX`](crate::LEASE_SECONDS_MAX) is refused.
+        ttl: i64,
+    },
+    /// Ends a lease because its holder says so, and deletes its keys, all at one revision.
+    LeaseRevoke {
+        /// Its number.
+        id: i64,
+    },
+    /// Ends leases whose time is over by the clock of the leader, each at a revision of its own.
+    /// Those that have ended meanwhile are passed over. Only a [`Lessor`](crate::Lessor) asks this.
+    LeaseExpire {
+        /// Their numbers; at most [`LEASES_MAX`](crate::LEASES_MAX).
+        ids: Vec<i64>,
+    },
+    /// Notes how much time leases still have, so that the next leader knows. Those that have ended
+    /// meanwhile are passed over.
+    LeaseNote {
+        /// Each lease's number and what it still has, in seconds; at most
+        /// [`LEASES_MAX`](crate::LEASES_MAX).
+        remaining: Vec<(i64, i64)>,
+    },
 }
 
 /// Writes one key.

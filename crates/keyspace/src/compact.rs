@@ -1,4 +1,5 @@
 use crate::changes::Change;
+use crate::history::Superseded;
 use crate::keyspace::{CHANGE_SIZE, Keyspace, key_size, version_size};
 use crate::{Rejection, Reply};
 
@@ -13,7 +14,8 @@ const SWEPT_WITH_COMMAND: usize = 4;
 impl Keyspace {
     /// Makes every revision before `revision` unreadable, at once, and what only they could see
     /// garbage: of each key, all versions up to `revision` but the newest, and that one too if it
-    /// is a tombstone.
+    /// is a tombstone of an earlier revision. One of that very revision stays until the next
+    /// compaction, because a watch may still ask for what happened then.
     pub(crate) fn compact(&mut self, revision: i64) -> Result<Reply, Rejection> {
         if revision <= self.state.compacted {
             return Err(Rejection::Compacted);
@@ -35,16 +37,22 @@ impl Keyspace {
     /// does each command after it; a server calls this when it is idle, so that memory comes back
     /// without writes.
     pub fn sweep(&mut self, changes_max: usize) -> bool {
+        let compacted = self.state.compacted;
         for _ in 0..changes_max {
-            let Some(change) = self.changes.pop_oldest(self.state.compacted) else { return false };
-            self.size -= CHANGE_SIZE;
-            self.sweep_change(&change);
+            if let Some(change) = self.changes.pop_before(compacted) {
+                self.size -= CHANGE_SIZE;
+                self.sweep_change(&change);
+            } else if let Some(change) = self.changes.next_of(compacted) {
+                self.sweep_versions(&change, Superseded::By((change.revision, change.sub)));
+            } else {
+                return false;
+            }
         }
-        self.changes.reaches(self.state.compacted)
+        self.changes.has_garbage(compacted)
     }
 
     pub(crate) fn sweep_with_command(&mut self) {
-        if self.changes.reaches(self.state.compacted) {
+        if self.changes.has_garbage(self.state.compacted) {
             self.sweep(SWEPT_WITH_COMMAND);
         }
     }
@@ -52,24 +60,23 @@ impl Keyspace {
     /// Drops what this change superseded, and the change itself if it was a delete.
     fn sweep_change(&mut self, change: &Change) {
         let at = (change.revision, change.sub);
-        let key = &change.key;
+        self.sweep_versions(change, Superseded::ByOrDelete(at));
+        let Some(history) = self.state.keys.get(&change.key) else { return };
+        if history.is_dead(at) {
+            self.size -= key_size(&change.key) + version_size(history.latest());
+            self.state.keys.remove(&change.key);
+        }
+    }
+
+    fn sweep_versions(&mut self, change: &Change, superseded: Superseded) {
         // Most changes superseded nothing, and looking first does not copy what a snapshot shares.
-        let Some(history) = self.state.keys.get(key) else { return };
-        if history.is_dead(at) {
-            let history = self.state.keys.remove(key).expect("it was found a moment ago");
-            self.size -= key_size(&change.key) + version_size(history.latest());
+        let Some(history) = self.state.keys.get(&change.key) else { return };
+        if !history.has_superseded(superseded) {
             return;
         }
-        if !history.has_superseded(at) {
-            return;
-        }
-        let history = self.state.keys.get_mut(key).expect("it was found a moment ago");
-        while let Some(version) = history.pop_superseded(at) {
+        let history = self.state.keys.get_mut(&change.key).expect("it was found a moment ago");
+        while let Some(version) = history.pop_superseded(superseded) {
             self.size -= version_size(&version);
-        }
-        if history.is_dead(at) {
-            self.size -= key_size(&change.key) + version_size(history.latest());
-            self.state.keys.remove(key);
         }
     }
 }

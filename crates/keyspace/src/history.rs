@@ -60,6 +60,15 @@ struct Older {
 
 const BLOCK_VERSIONS_MAX: usize = 64;
 
+/// What is superseded, seen from a write of the same key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Superseded {
+    /// Every version before the write at this place.
+    By((i64, u32)),
+    /// The same, and the write's own version if it was a delete.
+    ByOrDelete((i64, u32)),
+}
+
 impl History {
     pub(crate) const fn new(first: Version) -> Self {
         Self { latest: first, older: None }
@@ -97,17 +106,30 @@ impl History {
         Some(std::mem::replace(&mut self.latest, version))
     }
 
-    /// Whether [`Self::pop_superseded`] would drop something.
-    pub(crate) fn has_superseded(&self, at: (i64, u32)) -> bool {
-        let Some(older) = &self.older else { return false };
-        let oldest = &older.blocks[0][0];
-        oldest.at() < at || (oldest.is_tombstone() && oldest.at() == at)
+    /// What the write at `at`, which is one of this key's, left of the key.
+    pub(crate) fn written(&self, at: (i64, u32)) -> Option<&Version> {
+        if self.latest.at() == at {
+            return Some(&self.latest);
+        }
+        self.older.as_ref()?.written(at)
     }
 
-    /// Drops the oldest version if the write at `at`, which is one of this key's, superseded it, or
-    /// was a delete and left it. The latest version stays; see [`Self::is_dead`].
-    pub(crate) fn pop_superseded(&mut self, at: (i64, u32)) -> Option<Version> {
-        if !self.has_superseded(at) {
+    /// Whether [`Self::pop_superseded`] would drop something.
+    pub(crate) fn has_superseded(&self, by: Superseded) -> bool {
+        let Some(older) = &self.older else { return false };
+        let oldest = &older.blocks[0][0];
+        match by {
+            Superseded::By(at) => oldest.at() < at,
+            Superseded::ByOrDelete(at) => {
+                oldest.at() < at || (oldest.is_tombstone() && oldest.at() == at)
+            }
+        }
+    }
+
+    /// Drops the oldest version if it is superseded. The latest version stays; see
+    /// [`Self::is_dead`].
+    pub(crate) fn pop_superseded(&mut self, by: Superseded) -> Option<Version> {
+        if !self.has_superseded(by) {
             return None;
         }
         let older = Arc::make_mut(self.older.as_mut()?);
@@ -123,15 +145,16 @@ impl History {
         self.older.is_none() && self.latest.is_tombstone() && self.latest.at() <= at
     }
 
-    /// Every version that a compaction at `compacted` leaves visible, oldest first. The same before
-    /// and after the superseded ones were swept away.
+    /// Every version that a compaction at `compacted` leaves visible, oldest first: what can be read,
+    /// and a delete at that very revision, which a watch can still ask for. The same before and
+    /// after the superseded ones were swept away.
     pub(crate) fn visible(&self, compacted: i64) -> impl Iterator<Item = &Version> {
         let mut versions = self.versions().peekable();
         std::iter::from_fn(move || {
             loop {
                 let version = versions.next()?;
                 let superseded = versions.peek().is_some_and(|next| next.mod_revision <= compacted);
-                let dead = version.is_tombstone() && version.mod_revision <= compacted;
+                let dead = version.is_tombstone() && version.mod_revision < compacted;
                 if !superseded && !dead {
                     return Some(version);
                 }
@@ -155,6 +178,12 @@ impl Older {
         let block = &self.blocks[after.checked_sub(1)?];
         let after = block.partition_point(|version| version.mod_revision <= revision);
         Some(&block[after - 1])
+    }
+
+    fn written(&self, at: (i64, u32)) -> Option<&Version> {
+        let after = self.blocks.partition_point(|block| block[0].at() <= at);
+        let block = &self.blocks[after.checked_sub(1)?];
+        block.binary_search_by_key(&at, Version::at).ok().map(|found| &block[found])
     }
 
     fn push(&mut self, version: Version) {

@@ -8,6 +8,7 @@ use crate::changes::{Change, Changes};
 use crate::command::encode_member;
 use crate::digest::Digest;
 use crate::history::{History, Version};
+use crate::lease::Leases;
 use crate::snapshot::Snapshot;
 use crate::txn::Transaction;
 use crate::{Command, Key, Member, Operation, Rejection, Reply, Value, validate};
@@ -61,6 +62,7 @@ impl Keyspace {
                 applied: Index::ZERO,
                 applied_hash: Digest::new().value(),
                 members: Members::new(),
+                leases: Leases::new(),
             },
             changes: Changes::default(),
             live: 0,
@@ -121,6 +123,10 @@ impl Keyspace {
                 self.state.members.insert(member.id, member);
                 Ok(Reply::PublishMember)
             }
+            Command::LeaseGrant { id, ttl } => self.grant(id, ttl),
+            Command::LeaseRevoke { id } => self.revoke(id),
+            Command::LeaseExpire { ids } => Ok(self.expire(ids)),
+            Command::LeaseNote { remaining } => Ok(self.note(remaining)),
         }
     }
 
@@ -163,7 +169,13 @@ impl Keyspace {
         let cost = match command {
             Command::Put(put) => cost(&put.key, &put.value),
             Command::Txn(txn) => cost_of(&txn.success).max(cost_of(&txn.failure)),
-            Command::DeleteRange(_) | Command::Compact { .. } | Command::PublishMember(_) => 0,
+            Command::LeaseGrant { .. } => QUOTA_OVERHEAD,
+            Command::DeleteRange(_)
+            | Command::Compact { .. }
+            | Command::PublishMember(_)
+            | Command::LeaseRevoke { .. }
+            | Command::LeaseExpire { .. }
+            | Command::LeaseNote { .. } => 0,
         };
         cost > 0 && self.size + cost > quota
     }
@@ -175,7 +187,7 @@ impl Keyspace {
     }
 
     /// A hash over the whole state as it can be read: the revision, the compacted revision, the
-    /// applied index, the members, every key and every version. It reads all of memory, so it finds
+    /// applied index, the members, the leases, every key and every version. It reads all of memory, so it finds
     /// what [`Self::applied_hash`] cannot, damage that came later.
     pub fn hash(&self) -> u64 {
         self.state.hash()
@@ -202,9 +214,12 @@ impl Keyspace {
         self.size += version_size(&version) + CHANGE_SIZE;
         let (revision, sub) = version.at();
         let is_put = !version.is_tombstone();
+        let tie = version.lease;
+        let mut tied = 0;
         let key = match self.state.keys.get_key_value_mut(&key) {
             Some((stored, history)) => {
                 let latest = history.latest();
+                tied = latest.lease;
                 match (is_put, latest.is_tombstone()) {
                     (true, true) => self.live += 1,
                     (true, false) => {
@@ -228,6 +243,7 @@ impl Keyspace {
             }
         };
         self.state.applied_hash = digest.value();
+        self.tie(&key, tied, tie);
         self.changes.push(Change { revision, sub, key });
     }
 
@@ -238,9 +254,12 @@ impl Keyspace {
         let history = self.state.keys.get_mut(key).expect("a key that was just written is there");
         self.size -= CHANGE_SIZE;
         let was_live = !history.latest().is_tombstone();
+        let tied = history.latest().lease;
+        let mut tie = 0;
         let is_live = match history.pop_latest() {
             Some(version) => {
                 self.size -= version_size(&version);
+                tie = history.latest().lease;
                 !history.latest().is_tombstone()
             }
             None => {
@@ -250,6 +269,7 @@ impl Keyspace {
             }
         };
         self.live = self.live + usize::from(is_live) - usize::from(was_live);
+        self.tie(&change.key, tied, tie);
     }
 }
 

@@ -26,16 +26,20 @@
 //! [`Keyspace::sweep`] when it has nothing better to do, and [`Keyspace::snapshot`] with
 //! [`Snapshot::write`] on another thread while writes go on.
 //!
-//! Left out, to be added as commands of their own: leases are kept on no key, because none can be
-//! granted yet (a put that names one is rejected as etcd rejects an unknown lease); watches; auth.
+//! [`Keyspace::happened_since`] is what watches are made of, and a [`Lessor`], which the leader
+//! runs, is the clock of the leases. Left out, to be added as commands of their own: auth.
 
 mod bytes;
 mod changes;
 mod command;
 mod compact;
 mod digest;
+mod event;
 mod history;
 mod keyspace;
+mod lease;
+mod leases;
+mod lessor;
 mod range;
 mod rejection;
 mod reply;
@@ -49,7 +53,10 @@ pub use command::{
     Command, Compare, CompareResult, CompareTarget, DeleteRange, Member, NESTING_MAX,
     OPERATIONS_MAX, Operation, Put, Txn,
 };
+pub use event::{Event, Happened, KeyRange};
 pub use keyspace::{Keyspace, Members};
+pub use lease::{LEASE_SECONDS_MAX, LEASES_MAX, Lease};
+pub use lessor::{Lessor, Timed};
 pub use range::{Range, SortOrder, SortTarget};
 pub use rejection::{Blame, Rejection};
 pub use reply::{

@@ -33,6 +33,10 @@ pub enum Rejection {
     NoSpace,
     /// The lease does not exist.
     LeaseNotFound,
+    /// There is a lease of this number already.
+    LeaseExists,
+    /// The lease is to last longer than [`crate::LEASE_SECONDS_MAX`].
+    LeaseTooLong,
     /// The log holds bytes that are no command of this version.
     Malformed(DecodeError),
 }
@@ -42,8 +46,11 @@ pub enum Rejection {
 pub enum Blame {
     /// The request is wrong by itself (gRPC: invalid argument).
     Request,
-    /// The request asks for a revision outside of what is kept (gRPC: out of range).
-    Revision,
+    /// The request asks for a revision outside of what is kept, or for more time than there is (gRPC:
+    /// out of range).
+    Range,
+    /// The state is not such that the request makes sense (gRPC: failed precondition).
+    State,
     /// The request names something that does not exist (gRPC: not found).
     Missing,
     /// The operator: space has run out (gRPC: resource exhausted).
@@ -64,7 +71,8 @@ impl Rejection {
             | Self::DuplicateKey
             | Self::InvalidSortOption
             | Self::RequestTooLarge => Blame::Request,
-            Self::Compacted | Self::FutureRevision => Blame::Revision,
+            Self::Compacted | Self::FutureRevision | Self::LeaseTooLong => Blame::Range,
+            Self::LeaseExists => Blame::State,
             Self::NoSpace => Blame::Space,
             Self::LeaseNotFound => Blame::Missing,
             Self::Malformed(_) => Blame::Log,
@@ -87,6 +95,8 @@ impl fmt::Display for Rejection {
             Self::FutureRevision => "etcdserver: mvcc: required revision is a future revision",
             Self::NoSpace => "etcdserver: mvcc: database space exceeded",
             Self::LeaseNotFound => "etcdserver: requested lease not found",
+            Self::LeaseExists => "etcdserver: lease already exists",
+            Self::LeaseTooLong => "etcdserver: too large lease TTL",
             Self::Malformed(error) => {
                 return write!(f, "the log holds a command that cannot be read: {error}");
             }

@@ -16,6 +16,32 @@ pub enum Reply {
     },
     /// The member is known now.
     PublishMember,
+    /// The lease has begun.
+    LeaseGrant {
+        /// Its number.
+        id: i64,
+        /// How long it lasts, in seconds.
+        ttl: i64,
+        /// The keyspace's revision, which granting does not change.
+        revision: i64,
+    },
+    /// The lease has ended.
+    LeaseRevoke {
+        /// Its number.
+        id: i64,
+        /// The keyspace's revision afterwards, which only grew if a key died with the lease.
+        revision: i64,
+    },
+    /// These leases are over, whether or not they were before.
+    LeaseExpire {
+        /// Their numbers.
+        ids: Vec<i64>,
+    },
+    /// The time that these leases have was noted, of those that are still there.
+    LeaseNote {
+        /// Each lease's number and what it has, in seconds.
+        remaining: Vec<(i64, i64)>,
+    },
 }
 
 /// A key as it stands at a revision.

@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::history::{History, Version};
 use crate::keyspace::{CHANGE_SIZE, Keyspace, key_size, version_size};
 use crate::snapshot::{FORMAT, MAGIC, Tag};
-use crate::{Key, Snapshot, Value};
+use crate::{Key, LEASE_SECONDS_MAX, Snapshot, Value};
 
 /// The longest record: a value as long as an entry can carry, and its fields. What is longer is
 /// damage, and is not waited for.
@@ -28,7 +28,7 @@ pub struct Restore {
     keyspace: Keyspace,
     /// The key whose versions are coming.
     key: Option<(Key, Option<History>)>,
-    /// The writes after the compacted revision, by key; sorted by revision in the end.
+    /// The writes since the compacted revision, by key; sorted by revision in the end.
     changes: Vec<Change>,
 }
 
@@ -36,6 +36,7 @@ pub struct Restore {
 enum Stage {
     Head,
     Members,
+    Leases,
     Keys,
     Done,
     Failed(RestoreError),
@@ -126,7 +127,9 @@ impl Restore {
         match self.stage {
             Stage::Done => {}
             Stage::Failed(error) => return Err(error),
-            Stage::Head | Stage::Members | Stage::Keys => return Err(RestoreError::Truncated),
+            Stage::Head | Stage::Members | Stage::Leases | Stage::Keys => {
+                return Err(RestoreError::Truncated);
+            }
         }
         self.changes.sort_unstable_by_key(|change| (change.revision, change.sub));
         if !self
@@ -175,6 +178,9 @@ impl Restore {
             (Stage::Head, tag) if tag == Tag::Head as u8 => self.head(&mut reader)?,
             (Stage::Head, _) => return Err(RestoreError::Foreign),
             (Stage::Members, tag) if tag == Tag::Member as u8 => self.member(&mut reader)?,
+            (Stage::Members | Stage::Leases, tag) if tag == Tag::Lease as u8 => {
+                self.lease(&mut reader)?;
+            }
             (_, tag) if tag == Tag::Key as u8 => self.key(&mut reader)?,
             (Stage::Keys, tag) if tag == Tag::Version as u8 => self.version(&mut reader)?,
             (_, tag) if tag == Tag::End as u8 => self.end(hash, &mut reader)?,
@@ -207,6 +213,20 @@ impl Restore {
         Ok(())
     }
 
+    fn lease(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+        let (id, ttl, remaining) = (reader.i64()?, reader.i64()?, reader.i64()?);
+        let leases = &self.keyspace.state.leases;
+        if leases.get_max().is_some_and(|(last, _)| *last >= id) {
+            return Err(RestoreError::Inconsistent("leases out of order"));
+        }
+        if id == 0 || !(1..=LEASE_SECONDS_MAX).contains(&ttl) || !(1..=ttl).contains(&remaining) {
+            return Err(RestoreError::Inconsistent("a lease that cannot be"));
+        }
+        self.keyspace.begin_lease(id, ttl, remaining);
+        self.stage = Stage::Leases;
+        Ok(())
+    }
+
     fn key(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
         let key: Key = reader.bytes(Entry::PAYLOAD_SIZE_MAX)?.into();
         let before = self.key.as_ref().map_or(&[][..], |(key, _)| key.as_bytes());
@@ -233,13 +253,14 @@ impl Restore {
             },
         };
         let (key, history) = self.key.as_mut().expect("versions are taken only after a key");
+        let compacted = self.keyspace.state.compacted;
         if version.mod_revision > self.keyspace.state.revision
-            || !follows(&version, history.as_ref().map(History::latest))
+            || !follows(&version, history.as_ref().map(History::latest), compacted)
         {
             return Err(RestoreError::Inconsistent("a version that cannot follow the one before"));
         }
         self.keyspace.size += version_size(&version);
-        if version.mod_revision > self.keyspace.state.compacted {
+        if version.mod_revision >= compacted {
             let (revision, sub) = version.at();
             self.changes.push(Change { revision, sub, key: key.clone() });
         }
@@ -268,20 +289,29 @@ impl Restore {
         let history = history.ok_or(RestoreError::Inconsistent("a key without versions"))?;
         self.keyspace.live += usize::from(!history.latest().is_tombstone());
         self.keyspace.size += key_size(&key);
+        let tie = history.latest().lease;
+        if tie != 0 && !self.keyspace.state.leases.contains_key(&tie) {
+            return Err(RestoreError::Inconsistent("a key of a lease that is not there"));
+        }
+        self.keyspace.tie(&key, 0, tie);
         self.keyspace.state.keys.insert(key, history);
         Ok(())
     }
 }
 
-/// Whether `version` can come after `before` in the history of a key.
-fn follows(version: &Version, before: Option<&Version>) -> bool {
+/// Whether `version` can come after `before` in the history of a key. A delete at the compacted
+/// revision itself is still told of, though what it deleted is gone.
+fn follows(version: &Version, before: Option<&Version>, compacted: i64) -> bool {
     if version.mod_revision < 2 || before.is_some_and(|before| before.at() >= version.at()) {
         return false;
     }
     if version.is_tombstone() {
-        let Version { create_revision, version, lease, .. } = *version;
-        return (create_revision, version, lease) == (0, 0, 0)
-            && before.is_some_and(|before| !before.is_tombstone());
+        let Version { create_revision, version, lease, mod_revision: at, .. } = *version;
+        let deleted_something = match before {
+            Some(before) => !before.is_tombstone(),
+            None => at == compacted,
+        };
+        return (create_revision, version, lease) == (0, 0, 0) && deleted_something;
     }
     let written = (version.create_revision, version.version);
     match before {

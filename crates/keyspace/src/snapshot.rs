@@ -7,12 +7,13 @@ use crate::command::encode_member;
 use crate::digest::Digest;
 use crate::history::{History, Version};
 use crate::keyspace::{Members, member_digest, version_digest};
+use crate::lease::Leases;
 
 /// The largest block that [`Snapshot::write`] hands to its sink, in bytes.
 pub const BLOCK_SIZE_MAX: usize = 64 << 10;
 
-/// The format that this build writes and reads.
-pub(crate) const FORMAT: u8 = 1;
+/// The format that this build writes and reads. The second one has leases.
+pub(crate) const FORMAT: u8 = 2;
 /// The first bytes of every snapshot.
 pub(crate) const MAGIC: [u8; 8] = *b"althkeys";
 
@@ -23,6 +24,8 @@ pub(crate) enum Tag {
     Head = 1,
     /// A member; any number.
     Member = 2,
+    /// A lease; any number, in ascending order, after the members.
+    Lease = 6,
     /// A key; any number, in ascending order.
     Key = 3,
     /// A version of the key before; at least one for each key, in ascending order.
@@ -45,6 +48,7 @@ pub struct Snapshot {
     pub(crate) applied: Index,
     pub(crate) applied_hash: u64,
     pub(crate) members: Members,
+    pub(crate) leases: Leases,
 }
 
 impl Snapshot {
@@ -66,6 +70,9 @@ impl Snapshot {
         digest.word(self.applied.0);
         for member in self.members.values() {
             member_digest(&mut digest, member);
+        }
+        for (id, lease) in &self.leases {
+            lease.digest(*id, &mut digest);
         }
         for (key, history) in &self.keys {
             let mut versions = history.visible(self.compacted).peekable();
@@ -96,6 +103,13 @@ impl Snapshot {
         })?;
         for member in self.members.values() {
             stream.record(Tag::Member, |writer| encode_member(member, writer))?;
+        }
+        for (id, lease) in &self.leases {
+            stream.record(Tag::Lease, |writer| {
+                writer.i64(*id);
+                writer.i64(lease.ttl());
+                writer.i64(lease.remaining());
+            })?;
         }
         let mut keys = 0_u64;
         for (key, history) in &self.keys {

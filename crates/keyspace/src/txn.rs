@@ -107,9 +107,9 @@ impl Snapshot {
         Some((key, history.latest().live()?))
     }
 
-    /// No command grants a lease yet, so none is ever found.
     fn check_lease(&self, put: &Put) -> Result<(), Rejection> {
-        if put.lease == 0 { Ok(()) } else { Err(Rejection::LeaseNotFound) }
+        let exists = put.lease == 0 || self.leases.contains_key(&put.lease);
+        if exists { Ok(()) } else { Err(Rejection::LeaseNotFound) }
     }
 }
 
@@ -160,6 +160,15 @@ impl<'a> Transaction<'a> {
         let reply = transaction.delete(delete);
         transaction.commit();
         reply
+    }
+
+    /// Deletes keys that are all there, in the order given.
+    pub(crate) fn delete_all(keyspace: &'a mut Keyspace, keys: impl IntoIterator<Item = Key>) {
+        let mut transaction = Self::begin(keyspace);
+        for key in keys {
+            transaction.write(key, None, 0);
+        }
+        transaction.commit();
     }
 
     /// A transaction that is a command by itself.

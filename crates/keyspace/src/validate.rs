@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
-use crate::{Command, DeleteRange, OPERATIONS_MAX, Operation, Put, Range, Rejection, Txn};
+use crate::{
+    Command, DeleteRange, LEASE_SECONDS_MAX, OPERATIONS_MAX, Operation, Put, Range, Rejection, Txn,
+};
 
 /// Whether `command` may be proposed. [`crate::Keyspace::apply`] asks again, so that a command that
 /// skipped this check is rejected on every node alike.
@@ -15,7 +17,12 @@ pub fn validate(command: &Command) -> Result<(), Rejection> {
         Command::Put(put) => validate_put(put),
         Command::DeleteRange(delete) => validate_delete(delete),
         Command::Txn(txn) => validate_txn(txn),
-        Command::Compact { .. } | Command::PublishMember(_) => Ok(()),
+        Command::LeaseGrant { id, ttl } => validate_grant(*id, *ttl),
+        Command::Compact { .. }
+        | Command::PublishMember(_)
+        | Command::LeaseRevoke { .. }
+        | Command::LeaseExpire { .. }
+        | Command::LeaseNote { .. } => Ok(()),
     }
 }
 
@@ -53,6 +60,13 @@ fn validate_put(put: &Put) -> Result<(), Rejection> {
 
 fn validate_delete(delete: &DeleteRange) -> Result<(), Rejection> {
     if delete.key.is_empty() { Err(Rejection::KeyNotProvided) } else { Ok(()) }
+}
+
+fn validate_grant(id: i64, ttl: i64) -> Result<(), Rejection> {
+    if id == 0 {
+        return Err(Rejection::LeaseNotFound);
+    }
+    if ttl > LEASE_SECONDS_MAX { Err(Rejection::LeaseTooLong) } else { Ok(()) }
 }
 
 /// A transaction spends the longest of its three lists, and leaves the rest to those inside.

@@ -24,6 +24,9 @@ fn sample() -> Keyspace {
         Command::Compact { revision: 3 },
         Command::DeleteRange(DeleteRange::key("b")),
         Command::Put(Put::new("b", "born again")),
+        Command::LeaseGrant { id: 5, ttl: 60 },
+        Command::LeaseNote { remaining: vec![(5, 30)] },
+        Command::Put(Put { lease: 5, ..Put::new("tied", "4") }),
         Command::Put(Put::new("a key that is longer than what is kept in place", "3")),
     ];
     for (at, command) in commands.into_iter().enumerate() {

@@ -47,6 +47,11 @@ pub(crate) fn observed(reply: KeyspaceReply) -> Reply {
             };
             Reply::Done(Observed::Kept { revision: revision(txn.revision), found })
         }
-        KeyspaceReply::Compact { .. } | KeyspaceReply::PublishMember => Reply::DoneUnobserved,
+        KeyspaceReply::Compact { .. }
+        | KeyspaceReply::PublishMember
+        | KeyspaceReply::LeaseGrant { .. }
+        | KeyspaceReply::LeaseRevoke { .. }
+        | KeyspaceReply::LeaseExpire { .. }
+        | KeyspaceReply::LeaseNote { .. } => Reply::DoneUnobserved,
     }
 }

@@ -7,7 +7,7 @@ use super::{
     Command, Compare, CompareResult, CompareTarget, DeleteRange, Member, NESTING_MAX,
     OPERATIONS_MAX, Operation, Put, Txn,
 };
-use crate::{Key, Range, SortOrder, SortTarget, Value};
+use crate::{Key, LEASES_MAX, Range, SortOrder, SortTarget, Value};
 
 /// The encoding this build writes. A build that meets another one answers with an error.
 const VERSION: u8 = 1;
@@ -44,6 +44,28 @@ impl Command {
                 writer.u8(5);
                 encode_member(member, &mut writer);
             }
+            Self::LeaseGrant { id, ttl } => {
+                writer.u8(6);
+                writer.i64(*id);
+                writer.i64(*ttl);
+            }
+            Self::LeaseRevoke { id } => {
+                writer.u8(7);
+                writer.i64(*id);
+            }
+            Self::LeaseExpire { ids } => {
+                writer.u8(8);
+                encode_count(ids.len(), &mut writer);
+                ids.iter().for_each(|id| writer.i64(*id));
+            }
+            Self::LeaseNote { remaining } => {
+                writer.u8(9);
+                encode_count(remaining.len(), &mut writer);
+                for (id, seconds) in remaining {
+                    writer.i64(*id);
+                    writer.i64(*seconds);
+                }
+            }
         }
     }
 
@@ -64,6 +86,16 @@ impl Command {
             3 => Self::Txn(decode_txn(&mut reader, NESTING_MAX)?),
             4 => Self::Compact { revision: reader.i64()? },
             5 => Self::PublishMember(decode_member(&mut reader)?),
+            6 => Self::LeaseGrant { id: reader.i64()?, ttl: reader.i64()? },
+            7 => Self::LeaseRevoke { id: reader.i64()? },
+            8 => Self::LeaseExpire {
+                ids: decode_list(&mut reader, LEASES_MAX, |reader| reader.i64())?,
+            },
+            9 => Self::LeaseNote {
+                remaining: decode_list(&mut reader, LEASES_MAX, |reader| {
+                    Ok((reader.i64()?, reader.i64()?))
+                })?,
+            },
             tag => return Err(DecodeError::UnknownTag { what: "command", tag }),
         };
         reader.finish()?;

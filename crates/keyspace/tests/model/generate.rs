@@ -43,8 +43,12 @@ fn sometimes() -> impl Strategy<Value = bool> {
     prop::bool::weighted(0.2)
 }
 
+fn lease() -> impl Strategy<Value = i64> {
+    0..4_i64
+}
+
 fn put() -> impl Strategy<Value = Put> {
-    let lease = prop_oneof![20 => Just(0_i64), 1 => Just(7_i64)];
+    let lease = prop_oneof![4 => Just(0_i64), 2 => lease()];
     (key(), value(), lease, prop::bool::weighted(0.1), prop::bool::weighted(0.1), sometimes())
         .prop_map(|(key, value, lease, ignore_value, ignore_lease, prev_kv)| {
             // Mostly valid, so that the state is met and not only the validation.
@@ -104,7 +108,7 @@ fn compare() -> impl Strategy<Value = Compare> {
         revision_or_none().prop_map(CompareTarget::CreateRevision),
         revision_or_none().prop_map(CompareTarget::ModRevision),
         value().prop_map(CompareTarget::Value),
-        (0..2_i64).prop_map(CompareTarget::Lease),
+        lease().prop_map(CompareTarget::Lease),
     ];
     (key(), range_end(), result, target).prop_map(|(key, range_end, result, target)| Compare {
         key,
@@ -142,6 +146,11 @@ pub(crate) fn read_txn() -> impl Strategy<Value = Txn> {
     txn_of(range().prop_map(Operation::Range).boxed())
 }
 
+/// Some of them no time at all, or too long.
+fn ttl() -> impl Strategy<Value = i64> {
+    prop_oneof![8 => 1..100_i64, 1 => -1..1_i64, 1 => Just(9_000_000_001)]
+}
+
 pub(crate) fn command() -> impl Strategy<Value = Command> {
     let member = (1..4_u64, "[a-z]{0,3}").prop_map(|(id, name)| Member {
         id: NodeId::new(id).expect("not zero"),
@@ -155,5 +164,10 @@ pub(crate) fn command() -> impl Strategy<Value = Command> {
         6 => txn().prop_map(Command::Txn),
         2 => revision().prop_map(|revision| Command::Compact { revision }),
         1 => member.prop_map(Command::PublishMember),
+        4 => (lease(), ttl()).prop_map(|(id, ttl)| Command::LeaseGrant { id, ttl }),
+        1 => lease().prop_map(|id| Command::LeaseRevoke { id }),
+        1 => prop::collection::vec(lease(), 0..3).prop_map(|ids| Command::LeaseExpire { ids }),
+        1 => prop::collection::vec((lease(), ttl()), 0..3)
+            .prop_map(|remaining| Command::LeaseNote { remaining }),
     ]
 }

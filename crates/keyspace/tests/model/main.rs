@@ -4,9 +4,13 @@
 mod generate;
 mod naive;
 
+use std::collections::BTreeMap;
+
 use althing_core::Index;
-use althing_keyspace::{Command, Keyspace, Restore, Snapshot, validate_txn};
-use naive::Naive;
+use althing_keyspace::{
+    Command, Key, KeyValue, Keyspace, Put, Rejection, Restore, Snapshot, validate_txn,
+};
+use naive::{Change, Naive};
 use proptest::prelude::*;
 
 fn restored(snapshot: Snapshot, piece: usize) -> Keyspace {
@@ -20,6 +24,38 @@ fn restored(snapshot: Snapshot, piece: usize) -> Keyspace {
         restore.feed(piece).expect("an undamaged snapshot is taken");
     }
     restore.finish().expect("the whole snapshot came")
+}
+
+fn leases(keyspace: &Keyspace) -> Vec<(i64, i64, i64, Vec<Key>)> {
+    keyspace
+        .leases()
+        .map(|(id, lease)| (id, lease.ttl(), lease.remaining(), lease.keys().cloned().collect()))
+        .collect()
+}
+
+/// What happened as the model tells it: of each key and revision only what was there before and
+/// afterwards, whatever came in between.
+fn happened_since(
+    keyspace: &Keyspace,
+    model: &Naive,
+    revision: i64,
+) -> Result<Vec<Change>, Rejection> {
+    let mut changes: BTreeMap<(i64, Vec<u8>), (Option<KeyValue>, Option<KeyValue>)> =
+        BTreeMap::new();
+    for happened in keyspace.happened_since(revision)? {
+        let Some(event) = happened.event(true) else { continue };
+        assert_eq!(event.kv.mod_revision, happened.revision());
+        let at = (happened.revision(), happened.key().as_bytes().to_vec());
+        let after = (!event.is_delete).then_some(event.kv);
+        changes.insert(at, (event.previous, after));
+    }
+    let known = changes.into_iter().map(|((at, key), (before, after))| (at, key, before, after));
+    // The model does not know of keys that came and went within one revision.
+    let is_something = |change: &Change| {
+        let (at, key, _, after) = change;
+        after.is_some() || model.existed_before(*at, key)
+    };
+    Ok(known.filter(is_something).collect())
 }
 
 fn sweep_all(keyspace: &mut Keyspace) {
@@ -57,6 +93,12 @@ proptest! {
         for txn in &compares {
             prop_assert_eq!(keyspace.read_txn(txn), model.txn(txn), "{:?}", txn);
         }
+        prop_assert_eq!(leases(&keyspace), model.leases());
+        let since = [-1, 0, 1, 2, 5, model.compacted - 1, model.compacted, model.compacted + 1];
+        for revision in since {
+            let expected = model.happened_since(revision);
+            prop_assert_eq!(happened_since(&keyspace, &model, revision), expected, "since {}", revision);
+        }
 
         // Garbage is nothing that can be seen, and a snapshot leaves it out.
         let mut copy = restored(keyspace.snapshot(), piece);
@@ -65,21 +107,27 @@ proptest! {
         prop_assert_eq!(copy.key_count(), keyspace.key_count());
         prop_assert_eq!(copy.applied(), keyspace.applied());
         prop_assert_eq!(copy.members(), keyspace.members());
+        prop_assert_eq!(leases(&copy), leases(&keyspace));
         let unswept = keyspace.hash();
         sweep_all(&mut keyspace);
         prop_assert_eq!(keyspace.hash(), unswept);
-        prop_assert_eq!(copy.size_bytes(), keyspace.size_bytes());
         for range in &ranges {
             prop_assert_eq!(keyspace.range(range), model.range(range), "swept: {:?}", range);
             prop_assert_eq!(copy.range(range), model.range(range), "restored: {:?}", range);
         }
+        for revision in since {
+            let expected = model.happened_since(revision);
+            prop_assert_eq!(happened_since(&keyspace, &model, revision), expected.clone(), "swept");
+            prop_assert_eq!(happened_since(&copy, &model, revision), expected, "restored");
+        }
         // What was restored goes on like what was replayed, to the last version swept away.
-        let compact = Command::Compact { revision: keyspace.revision() };
-        let index = keyspace.applied().next();
-        prop_assert_eq!(
-            keyspace.apply_command(index, compact.clone()),
-            copy.apply_command(index, compact)
-        );
+        let last = Command::Put(Put::new("last", ""));
+        let compact = Command::Compact { revision: keyspace.revision() + 1 };
+        for command in [last, compact] {
+            let index = keyspace.applied().next();
+            let reply = keyspace.apply_command(index, command.clone());
+            prop_assert_eq!(reply, copy.apply_command(index, command));
+        }
         sweep_all(&mut keyspace);
         sweep_all(&mut copy);
         prop_assert_eq!(copy.size_bytes(), keyspace.size_bytes());

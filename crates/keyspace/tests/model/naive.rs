@@ -1,22 +1,28 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use althing_keyspace::{
-    Command, Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeReply, KeyValue,
-    OPERATIONS_MAX, Operation, OperationReply, Put, PutReply, Range, RangeReply, Rejection, Reply,
-    SortOrder, SortTarget, Txn, TxnReply, Value,
+    Command, Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeReply, Key, KeyValue,
+    LEASE_SECONDS_MAX, OPERATIONS_MAX, Operation, OperationReply, Put, PutReply, Range, RangeReply,
+    Rejection, Reply, SortOrder, SortTarget, Txn, TxnReply, Value,
 };
 
 type Keys = BTreeMap<Vec<u8>, KeyValue>;
+
+/// Of one key at one revision: the revision, the key, what it was before if that is known, what it
+/// was afterwards.
+pub(crate) type Change = (i64, Vec<u8>, Option<KeyValue>, Option<KeyValue>);
 
 /// A copy of all keys for every revision from the first.
 pub(crate) struct Naive {
     revisions: Vec<Keys>,
     pub(crate) compacted: i64,
+    /// The whole time and the time noted of each lease.
+    leases: BTreeMap<i64, (i64, i64)>,
 }
 
 impl Default for Naive {
     fn default() -> Self {
-        Self { revisions: vec![Keys::new()], compacted: -1 }
+        Self { revisions: vec![Keys::new()], compacted: -1, leases: BTreeMap::new() }
     }
 }
 
@@ -46,7 +52,10 @@ impl Writing {
                 mod_revision: self.revision,
                 version: previous.as_ref().map_or(1, |kv| kv.version + 1),
                 value: kept.map_or_else(|| put.value.clone(), |kv| kv.value),
-                lease: 0,
+                lease: previous
+                    .as_ref()
+                    .filter(|_| put.ignore_lease)
+                    .map_or(put.lease, |kv| kv.lease),
             },
         );
         self.wrote = true;
@@ -81,9 +90,7 @@ impl Naive {
         match command {
             Command::Put(put) => {
                 check_put(put)?;
-                if put.lease != 0 {
-                    return Err(Rejection::LeaseNotFound);
-                }
+                self.check_lease(put)?;
                 let mut writing = self.begin();
                 let reply = writing.put(put)?;
                 self.commit(writing);
@@ -113,7 +120,88 @@ impl Naive {
                 Ok(Reply::Compact { revision: self.revision() })
             }
             Command::PublishMember(_) => Ok(Reply::PublishMember),
+            Command::LeaseGrant { id, ttl } => {
+                if *id == 0 {
+                    return Err(Rejection::LeaseNotFound);
+                }
+                if *ttl > LEASE_SECONDS_MAX {
+                    return Err(Rejection::LeaseTooLong);
+                }
+                if self.leases.contains_key(id) {
+                    return Err(Rejection::LeaseExists);
+                }
+                let ttl = (*ttl).max(1);
+                self.leases.insert(*id, (ttl, ttl));
+                Ok(Reply::LeaseGrant { id: *id, ttl, revision: self.revision() })
+            }
+            Command::LeaseRevoke { id } => {
+                self.end_lease(*id).ok_or(Rejection::LeaseNotFound)?;
+                Ok(Reply::LeaseRevoke { id: *id, revision: self.revision() })
+            }
+            Command::LeaseExpire { ids } => {
+                for id in ids {
+                    // One that has ended is passed over.
+                    let _ = self.end_lease(*id);
+                }
+                Ok(Reply::LeaseExpire { ids: ids.clone() })
+            }
+            Command::LeaseNote { remaining } => {
+                for (id, seconds) in remaining {
+                    if let Some((ttl, noted)) = self.leases.get_mut(id) {
+                        *noted = (*seconds).clamp(1, *ttl);
+                    }
+                }
+                Ok(Reply::LeaseNote { remaining: remaining.clone() })
+            }
         }
+    }
+
+    /// Each lease with its whole time, the time noted, and its keys.
+    pub(crate) fn leases(&self) -> Vec<(i64, i64, i64, Vec<Key>)> {
+        let keys = |id: i64| {
+            let tied = self.present().values().filter(move |kv| kv.lease == id);
+            tied.map(|kv| kv.key.clone()).collect()
+        };
+        self.leases.iter().map(|(id, (ttl, noted))| (*id, *ttl, *noted, keys(*id))).collect()
+    }
+
+    /// What became of each key at each revision from this one on: the key as it was before and as
+    /// it was afterwards.
+    pub(crate) fn happened_since(&self, revision: i64) -> Result<Vec<Change>, Rejection> {
+        if revision < self.compacted {
+            return Err(Rejection::Compacted);
+        }
+        let mut changes = Vec::new();
+        for at in revision.max(2)..=self.revision() {
+            let (before, after) =
+                (&self.revisions[at as usize - 2], &self.revisions[at as usize - 1]);
+            let keys: BTreeSet<&Vec<u8>> = before.keys().chain(after.keys()).collect();
+            for key in keys.into_iter().filter(|key| before.get(*key) != after.get(*key)) {
+                let previous = before.get(key).filter(|_| at > self.compacted).cloned();
+                changes.push((at, key.clone(), previous, after.get(key).cloned()));
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Whether `key` existed at the revision before this one.
+    pub(crate) fn existed_before(&self, revision: i64, key: &[u8]) -> bool {
+        self.revisions[revision as usize - 2].contains_key(key)
+    }
+
+    fn end_lease(&mut self, id: i64) -> Option<()> {
+        self.leases.remove(&id)?;
+        let mut writing = self.begin();
+        let count = writing.keys.len();
+        writing.keys.retain(|_, kv| kv.lease != id);
+        writing.wrote = writing.keys.len() < count;
+        self.commit(writing);
+        Some(())
+    }
+
+    fn check_lease(&self, put: &Put) -> Result<(), Rejection> {
+        let exists = put.lease == 0 || self.leases.contains_key(&put.lease);
+        if exists { Ok(()) } else { Err(Rejection::LeaseNotFound) }
     }
 
     pub(crate) fn range(&self, range: &Range) -> Result<RangeReply, Rejection> {
@@ -143,7 +231,7 @@ impl Naive {
                 if keeps && !self.present().contains_key(put.key.as_bytes()) {
                     return Err(Rejection::KeyNotFound);
                 }
-                if put.lease == 0 { Ok(()) } else { Err(Rejection::LeaseNotFound) }
+                self.check_lease(put)
             }
             _ => Ok(()),
         })?;

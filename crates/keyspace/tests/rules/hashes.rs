@@ -22,6 +22,9 @@ fn states_that_differ_in_anything_have_different_hashes() {
             client_urls: Vec::new(),
         })
     };
+    let grant = |ttl| Command::LeaseGrant { id: 1, ttl };
+    let note = |seconds| Command::LeaseNote { remaining: vec![(1, seconds)] };
+    let tied = Command::Put(Put { lease: 1, ..put("a", "1") });
     let lives = [
         vec![],
         vec![write("a", "1")],
@@ -35,6 +38,12 @@ fn states_that_differ_in_anything_have_different_hashes() {
         vec![write("a", "1"), erase("a"), write("a", "1")],
         vec![write("a", "1"), compact(1)],
         vec![write("a", "1"), compact(2)],
+        vec![grant(5)],
+        vec![grant(6)],
+        vec![grant(5), note(4)],
+        vec![grant(5), write("a", "1")],
+        vec![grant(5), tied.clone()],
+        vec![grant(5), tied, Command::LeaseRevoke { id: 1 }],
         vec![write("a", "1"), member("x")],
         vec![write("a", "1"), member("y")],
         vec![write("a", "1"), write("b", "1")],

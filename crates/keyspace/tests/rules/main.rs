@@ -1,10 +1,12 @@
 //! The rules one by one. What is expected here was compared with etcd 3.4.23, request by request.
 
 mod hashes;
+mod leases;
 mod ranges;
 mod requests;
 mod revisions;
 mod txns;
+mod watches;
 
 use althing_keyspace::{
     Command, Compare, CompareResult, CompareTarget, DeleteRange, KeyValue, Keyspace, Operation,

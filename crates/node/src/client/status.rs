@@ -23,8 +23,9 @@ pub(super) fn failed(error: RequestError) -> Status {
 pub(super) fn rejected(rejection: Rejection) -> Status {
     let code = match rejection.blame() {
         Blame::Request => Code::InvalidArgument,
-        Blame::Revision => Code::OutOfRange,
+        Blame::Range => Code::OutOfRange,
         Blame::Missing => Code::NotFound,
+        Blame::State => Code::FailedPrecondition,
         Blame::Space => Code::ResourceExhausted,
         Blame::Log => Code::DataLoss,
     };
