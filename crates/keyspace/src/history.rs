@@ -145,9 +145,9 @@ impl History {
         self.older.is_none() && self.latest.is_tombstone() && self.latest.at() <= at
     }
 
-    /// Every version that a compaction at `compacted` leaves visible, oldest first: what can be read,
-    /// and a delete at that very revision, which a watch can still ask for. The same before and
-    /// after the superseded ones were swept away.
+    /// Every version that a compaction at `compacted` leaves visible, oldest first: what can be
+    /// read, and a delete at that very revision, which a watch can still ask for. The same before
+    /// and after the superseded ones were swept away.
     pub(crate) fn visible(&self, compacted: i64) -> impl Iterator<Item = &Version> {
         let mut versions = self.versions().peekable();
         std::iter::from_fn(move || {

@@ -187,8 +187,8 @@ impl Keyspace {
     }
 
     /// A hash over the whole state as it can be read: the revision, the compacted revision, the
-    /// applied index, the members, the leases, every key and every version. It reads all of memory, so it finds
-    /// what [`Self::applied_hash`] cannot, damage that came later.
+    /// applied index, the members, the leases, every key and every version. It reads all of memory,
+    /// so it finds what [`Self::applied_hash`] cannot, damage that came later.
     pub fn hash(&self) -> u64 {
         self.state.hash()
     }

@@ -73,8 +73,8 @@ impl Keyspace {
         true
     }
 
-    /// Moves `key` from the lease it was tied to to the one it is tied to now; zero is none. A lease
-    /// that has just ended has let go of its keys already.
+    /// Moves `key` from the lease it was tied to before to the one it is tied to now; zero is none.
+    /// A lease that has just ended has let go of its keys already.
     pub(crate) fn tie(&mut self, key: &Key, before: i64, now: i64) {
         if before == now {
             return;

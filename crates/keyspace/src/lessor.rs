@@ -20,9 +20,8 @@ use crate::{Command, Lease};
 /// it still led when the question was put.
 ///
 /// **How late one may end.** The time that a lease has used up is noted in the log each time that
-/// half of what was last noted is gone, so a change of leaders at most doubles what was left. Leases
-/// that are kept alive never come so far; what is left of less than [`NOTED_SECONDS_MIN`] is not
-/// noted.
+/// half of what was last noted is gone, so a change of leaders at most doubles what was left.
+/// Leases that are kept alive never come so far; less than ten seconds are not worth a note.
 ///
 /// What it is not: it decides nothing about keys, and nothing that it says counts before it is
 /// committed.
@@ -104,8 +103,8 @@ impl Lessor {
         }
     }
 
-    /// Gives a lease all of its time again; `None` if there is none of this number, or its end is on
-    /// its way.
+    /// Gives a lease all of its time again; `None` if there is none of this number, or its end is
+    /// on its way.
     pub fn renew(&mut self, now: Time, id: i64) -> Option<Timed> {
         let clock = self.leases.get_mut(&id).filter(|clock| !clock.is_ending)?;
         self.due.remove(&(clock.next(), id));

@@ -46,8 +46,8 @@ pub enum Rejection {
 pub enum Blame {
     /// The request is wrong by itself (gRPC: invalid argument).
     Request,
-    /// The request asks for a revision outside of what is kept, or for more time than there is (gRPC:
-    /// out of range).
+    /// The request asks for a revision outside of what is kept, or for more time than there is
+    /// (gRPC: out of range).
     Range,
     /// The state is not such that the request makes sense (gRPC: failed precondition).
     State,

@@ -11,8 +11,9 @@ use tokio::time::sleep_until;
 use crate::clock::Clock;
 use crate::envelope::Envelope;
 use crate::handle::{Applied, Request, RequestError, Shared};
+use crate::leases::Leases;
 use crate::log_thread::Write;
-use crate::peers::{Inbound, Peers};
+use crate::peers::{Inbound, Parcel, Peers};
 use crate::proposals::Proposals;
 use crate::reads::Reads;
 use crate::snapshots::Job;
@@ -86,6 +87,7 @@ pub(crate) struct Driver<R: Replica> {
     peers: Peers,
     proposals: Proposals,
     reads: Reads,
+    leases: Leases,
     leader: Option<NodeId>,
     /// Entries up to here are to be applied.
     commit: Index,
@@ -123,6 +125,8 @@ pub(crate) struct Parts<R> {
     pub(crate) read_retry: Duration,
     /// Where the numbers of reads start; different in every run.
     pub(crate) first_read: u64,
+    /// The same for questions about leases.
+    pub(crate) first_question: u64,
 }
 
 /// A peer that asks for a piece of a snapshot is given this long to ask for the next.
@@ -150,6 +154,7 @@ impl<R: Replica> Driver<R> {
             peers: parts.peers,
             proposals: Proposals::new(parts.request_timeout),
             reads: Reads::new(parts.request_timeout, parts.read_retry, parts.first_read),
+            leases: Leases::new(parts.read_retry, parts.first_question),
             leader: None,
             commit: parts.applied.index,
             applied: parts.applied,
@@ -170,7 +175,8 @@ impl<R: Replica> Driver<R> {
         tokio::pin!(timer);
         loop {
             // A timer that fires early does no harm; moving it with every heartbeat would cost.
-            let wake_at = self.clock.instant(self.replica.wake_at().min(self.expire_at)).into();
+            let wake_at = self.replica.wake_at().min(self.expire_at).min(self.leases.wake_at());
+            let wake_at = self.clock.instant(wake_at).into();
             if timer.is_elapsed() || wake_at < timer.deadline() {
                 timer.as_mut().reset(wake_at);
             }
@@ -210,8 +216,16 @@ impl<R: Replica> Driver<R> {
         Ok(())
     }
 
-    fn inbound(&mut self, Inbound { from, message }: Inbound<R::Message>) {
-        self.replica.receive(self.clock.now(), from, message);
+    fn inbound(&mut self, Inbound { from, parcel }: Inbound<R::Message>) {
+        let now = self.clock.now();
+        match parcel {
+            Parcel::Consensus(message) => self.replica.receive(now, from, message),
+            Parcel::Lease(message) => {
+                if let Some(answer) = self.leases.receive(now, message) {
+                    self.peers.push_lease(from, &answer);
+                }
+            }
+        }
     }
 
     fn request(&mut self, request: Request) {
@@ -219,6 +233,12 @@ impl<R: Replica> Driver<R> {
         match request {
             Request::Propose { id, envelope, respond } => {
                 self.proposals.park(now, id, envelope, respond);
+            }
+            Request::Lease { question, respond } => {
+                let asked = self.leases.ask(now, question, self.leader, respond);
+                if let Some((leader, message)) = asked {
+                    self.peers.push_lease(leader, &message);
+                }
             }
             Request::Read { respond } => self.reads.arrive(now, respond),
         }
@@ -262,6 +282,7 @@ impl<R: Replica> Driver<R> {
             self.apply(now);
             let replica = &mut self.replica;
             self.proposals.submit_parked(|id, envelope| replica.propose(now, id, envelope));
+            self.propose_due(now);
             if let Some(id) = self.reads.attempt(now, self.leader.is_some()) {
                 self.replica.read(now, id);
             }
@@ -316,6 +337,9 @@ impl<R: Replica> Driver<R> {
                 }
                 self.leader = leader;
                 self.reads.leader_changed();
+                if leader != Some(self.shared.node) {
+                    self.leases.end();
+                }
                 match leader {
                     Some(leader) if leader == self.shared.node => {
                         tracing::info!("leads term {round}");
@@ -344,6 +368,7 @@ impl<R: Replica> Driver<R> {
         let started = Instant::now();
         let shared = Arc::clone(&self.shared);
         let mut keyspace = shared.keyspace_mut();
+        let mut opened = None;
         for entry in self.replica.committed(self.applied.index, APPLY_BYTES) {
             self.applied = entry.id;
             self.since_snapshot.entries += 1;
@@ -352,14 +377,53 @@ impl<R: Replica> Driver<R> {
                 Payload::Opening => {
                     keyspace.pass(entry.id.index);
                     self.proposals.opened(entry.id.ballot);
+                    opened = Some(entry.id.ballot);
                 }
                 Payload::Command(bytes) => {
-                    apply_command(&mut keyspace, entry, bytes, &shared, &mut self.proposals, now);
+                    let waiting = (&mut self.proposals, &mut self.leases);
+                    apply_command(&mut keyspace, entry, bytes, &shared, waiting, now);
                 }
             }
         }
+        if let Some(ballot) = opened {
+            self.lead_leases(now, ballot, &keyspace);
+        }
+        shared.watches.notice(&keyspace);
         drop(keyspace);
         shared.metrics.apply.observe(started.elapsed());
+        self.show_applied();
+    }
+
+    /// Begins to keep the time of leases if the leadership that `ballot` opened is ours and lasts.
+    fn lead_leases(&mut self, now: Time, ballot: Ballot, keyspace: &Keyspace) {
+        let status = self.replica.status();
+        if status.leader == Some(self.shared.node) && status.promise == ballot {
+            self.leases.begin(now, ballot, keyspace);
+        } else {
+            self.leases.end();
+        }
+    }
+
+    /// Proposes what the time of leases demands, into this node's own log only: what another leader
+    /// would put into its log may be wrong by that leader's clock.
+    fn propose_due(&mut self, now: Time) {
+        if self.leases.wake_at() > now {
+            return;
+        }
+        let (replica, shared) = (&mut self.replica, &self.shared);
+        self.leases.propose_due(now, |ballot, command| {
+            let status = replica.status();
+            if status.leader != Some(shared.node) || status.promise != ballot {
+                return false;
+            }
+            let id = shared.next_proposal();
+            let envelope = Envelope::seal(shared.node, id, command);
+            replica.propose(now, id, envelope).is_ok()
+        });
+    }
+
+    fn show_applied(&mut self) {
+        self.shared.gauge.show_applied_round(self.applied.ballot.round);
         self.reads.applied(self.applied.index);
     }
 
@@ -390,10 +454,13 @@ impl<R: Replica> Driver<R> {
         self.applied = id;
         self.since_snapshot.entries = 0;
         self.since_snapshot.bytes = 0;
-        let replaced = std::mem::replace(&mut *self.shared.keyspace_mut(), keyspace);
+        let mut present = self.shared.keyspace_mut();
+        let replaced = std::mem::replace(&mut *present, keyspace);
+        self.shared.watches.notice(&present);
+        drop(present);
         // If nobody is there to do it elsewhere, it is freed here.
         let _ = self.snapshots.send(Job::Discard(Box::new(replaced)));
-        self.reads.applied(id.index);
+        self.show_applied();
         tracing::info!("continues from the leader's snapshot {id}");
     }
 
@@ -401,6 +468,7 @@ impl<R: Replica> Driver<R> {
         self.expire_at = now + EXPIRE_INTERVAL;
         let unknown = self.proposals.expire(now);
         self.reads.expire(now);
+        self.leases.expire(now);
         self.shared.metrics.proposals_failed.add(unknown);
         self.shared.keyspace_mut().sweep(SWEEP_CHANGES);
     }
@@ -412,7 +480,7 @@ fn apply_command(
     entry: &Entry,
     bytes: &[u8],
     shared: &Shared,
-    proposals: &mut Proposals,
+    (proposals, leases): (&mut Proposals, &mut Leases),
     now: Time,
 ) {
     let LogId { ballot: Ballot { round, .. }, index } = entry.id;
@@ -422,6 +490,9 @@ fn apply_command(
         return;
     };
     let outcome = keyspace.apply(index, command);
+    if let Ok(reply) = &outcome {
+        leases.applied(now, reply);
+    }
     if origin != Some(shared.node) {
         return;
     }

@@ -1,14 +1,18 @@
+use std::hash::{BuildHasher as _, RandomState};
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use althing_consensus::ProposalId;
 use althing_core::{ClusterId, Entry, Index, NodeId};
 use althing_keyspace::{Command, Keyspace, Rejection, Reply};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Metrics;
 use crate::envelope::Envelope;
+use crate::leases::{LeaseQuestion, LeaseTime};
+use crate::watches::Watches;
 
 /// The door to a running node, for whoever serves its clients. Cheap to clone, usable from every
 /// thread.
@@ -27,6 +31,8 @@ pub(crate) enum Request {
         envelope: Arc<[u8]>,
         respond: oneshot::Sender<Result<Applied, RequestError>>,
     },
+    /// Ask the leader about a lease.
+    Lease { question: LeaseQuestion, respond: oneshot::Sender<Result<LeaseTime, RequestError>> },
     /// Say when the keyspace shows everything that was acknowledged before now.
     Read { respond: oneshot::Sender<Result<(), RequestError>> },
 }
@@ -118,9 +124,14 @@ pub(crate) struct Shared {
     pub(crate) metrics: Metrics,
     pub(crate) storage_failed: OnceLock<String>,
     pub(crate) gauge: Gauge,
+    pub(crate) watches: Arc<Watches>,
+    pub(crate) limits: RequestLimits,
+    /// Turns true when the node stops.
+    pub(crate) stopping: watch::Receiver<bool>,
     /// Starts anywhere, so that a proposal of this run is never taken for one of an earlier run
     /// that is still in the log.
     next_proposal: AtomicU64,
+    hasher: RandomState,
     keyspace: RwLock<Keyspace>,
 }
 
@@ -132,6 +143,27 @@ pub(crate) struct Gauge {
     last_index: AtomicU64,
     commit: AtomicU64,
     applied: AtomicU64,
+    applied_round: AtomicU64,
+}
+
+/// What a node knows about itself from its settings.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) cluster: ClusterId,
+    pub(crate) node: NodeId,
+    pub(crate) name: String,
+    pub(crate) members: Vec<MemberStatus>,
+    pub(crate) quota_bytes: u64,
+    pub(crate) limits: RequestLimits,
+}
+
+/// What a node's settings say about requests.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RequestLimits {
+    /// How long a request waits for its outcome.
+    pub(crate) timeout: Duration,
+    /// The shortest that a lease may last, in seconds: it must outlive an election.
+    pub(crate) lease_seconds_min: i64,
 }
 
 impl Gauge {
@@ -143,18 +175,25 @@ impl Gauge {
         self.commit.store(status.commit.0, Ordering::Relaxed);
         self.applied.store(applied.0, Ordering::Relaxed);
     }
+
+    /// Shows under which leadership the last applied entry was written. Reads that wait for the
+    /// entry are let go only afterwards.
+    pub(crate) fn show_applied_round(&self, round: u64) {
+        self.applied_round.store(round, Ordering::Release);
+    }
 }
 
 impl Shared {
     pub(crate) fn new(
-        cluster: ClusterId,
-        node: NodeId,
-        name: String,
-        members: Vec<MemberStatus>,
-        quota_bytes: u64,
+        facts: Facts,
         first_proposal: u64,
+        stopping: watch::Receiver<bool>,
         keyspace: Keyspace,
     ) -> Self {
+        let Facts { cluster, node, name, members, quota_bytes, limits } = facts;
+        let watches = Arc::new(Watches::default());
+        // Nobody watches yet; what is there already is no news.
+        watches.notice(&keyspace);
         Self {
             cluster,
             node,
@@ -164,9 +203,18 @@ impl Shared {
             metrics: Metrics::default(),
             storage_failed: OnceLock::new(),
             gauge: Gauge::default(),
+            watches,
+            limits,
+            stopping,
             next_proposal: AtomicU64::new(first_proposal),
+            hasher: RandomState::new(),
             keyspace: RwLock::new(keyspace),
         }
+    }
+
+    /// The name of the next proposal of this node.
+    pub(crate) fn next_proposal(&self) -> ProposalId {
+        ProposalId(self.next_proposal.fetch_add(1, Ordering::Relaxed))
     }
 
     /// A panic while the keyspace was being changed has ended the driver, and with it every answer
@@ -215,7 +263,7 @@ impl Handle {
         if !is_exempt && self.shared.keyspace().would_exceed(command, self.shared.quota_bytes) {
             return Err(RequestError::NoSpace);
         }
-        let id = ProposalId(self.shared.next_proposal.fetch_add(1, Ordering::Relaxed));
+        let id = self.shared.next_proposal();
         let envelope = Envelope::seal(self.shared.node, id, command);
         if envelope.len() > Entry::PAYLOAD_SIZE_MAX {
             return Err(RequestError::Rejected(Rejection::RequestTooLarge));
@@ -236,7 +284,38 @@ impl Handle {
         outcome.await.unwrap_or(Err(RequestError::Stopped))
     }
 
-    fn ask(&self, request: Request) -> Result<(), RequestError> {
+    /// How long a request waits for its outcome.
+    pub fn request_timeout(&self) -> Duration {
+        self.shared.limits.timeout
+    }
+
+    /// The shortest that a lease may last, in seconds.
+    pub fn lease_seconds_min(&self) -> i64 {
+        self.shared.limits.lease_seconds_min
+    }
+
+    /// A number that is different each time, here and, in all likelihood, everywhere.
+    pub(crate) fn fresh_number(&self) -> u64 {
+        let number = self.shared.next_proposal.fetch_add(1, Ordering::Relaxed);
+        self.shared.hasher.hash_one(number)
+    }
+
+    /// Returns when the node stops.
+    pub(crate) async fn stopping(&self) {
+        // If the sender is gone, so is the node.
+        let _ = self.shared.stopping.clone().wait_for(|stopping| *stopping).await;
+    }
+
+    pub(crate) fn watches(&self) -> &Arc<Watches> {
+        &self.shared.watches
+    }
+
+    /// The leadership under which the last applied entry was written.
+    pub(crate) fn applied_round(&self) -> u64 {
+        self.shared.gauge.applied_round.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn ask(&self, request: Request) -> Result<(), RequestError> {
         self.requests.try_send(request).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => RequestError::Overloaded,
             mpsc::error::TrySendError::Closed(_) => RequestError::Stopped,

@@ -20,14 +20,17 @@ mod clock;
 mod driver;
 mod envelope;
 mod handle;
+mod leases;
 mod log_thread;
 pub mod metrics;
 mod node;
 mod peers;
 mod proposals;
 mod reads;
+mod renewal;
 mod settings;
 mod snapshots;
+mod watches;
 
 pub mod client;
 

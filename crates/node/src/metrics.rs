@@ -28,6 +28,12 @@ pub struct Metrics {
     pub client_connections: Level,
     /// Connections refused because as many as allowed were open.
     pub client_connections_refused: Count,
+    /// Streams over which clients watch.
+    pub watch_streams: Level,
+    /// Watches on all of them.
+    pub watchers: Level,
+    /// Events that watches were told.
+    pub watch_events: Count,
     /// Answered requests of the client API, by method and outcome.
     pub requests: Requests,
 }
@@ -145,11 +151,37 @@ pub enum Method {
     Status,
     /// Which alarms are raised?
     Alarm,
+    /// Tell what happens to keys.
+    Watch,
+    /// Begin a lease.
+    LeaseGrant,
+    /// End a lease.
+    LeaseRevoke,
+    /// Keep leases alive.
+    LeaseKeepAlive,
+    /// How long does a lease still have?
+    LeaseTimeToLive,
+    /// Which leases are there?
+    LeaseLeases,
+    /// Take a lock.
+    Lock,
+    /// Give a lock back.
+    Unlock,
+    /// Become the leader of an election.
+    Campaign,
+    /// Say something as the leader.
+    Proclaim,
+    /// Who leads?
+    Leader,
+    /// Tell who leads.
+    Observe,
+    /// Lead no longer.
+    Resign,
 }
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 21] = [
         Self::Range,
         Self::Put,
         Self::DeleteRange,
@@ -158,6 +190,19 @@ impl Method {
         Self::MemberList,
         Self::Status,
         Self::Alarm,
+        Self::Watch,
+        Self::LeaseGrant,
+        Self::LeaseRevoke,
+        Self::LeaseKeepAlive,
+        Self::LeaseTimeToLive,
+        Self::LeaseLeases,
+        Self::Lock,
+        Self::Unlock,
+        Self::Campaign,
+        Self::Proclaim,
+        Self::Leader,
+        Self::Observe,
+        Self::Resign,
     ];
 
     /// The gRPC service it belongs to.
@@ -168,6 +213,16 @@ impl Method {
             }
             Self::MemberList => "etcdserverpb.Cluster",
             Self::Status | Self::Alarm => "etcdserverpb.Maintenance",
+            Self::Watch => "etcdserverpb.Watch",
+            Self::LeaseGrant
+            | Self::LeaseRevoke
+            | Self::LeaseKeepAlive
+            | Self::LeaseTimeToLive
+            | Self::LeaseLeases => "etcdserverpb.Lease",
+            Self::Lock | Self::Unlock => "v3lockpb.Lock",
+            Self::Campaign | Self::Proclaim | Self::Leader | Self::Observe | Self::Resign => {
+                "v3electionpb.Election"
+            }
         }
     }
 
@@ -182,6 +237,19 @@ impl Method {
             Self::MemberList => "MemberList",
             Self::Status => "Status",
             Self::Alarm => "Alarm",
+            Self::Watch => "Watch",
+            Self::LeaseGrant => "LeaseGrant",
+            Self::LeaseRevoke => "LeaseRevoke",
+            Self::LeaseKeepAlive => "LeaseKeepAlive",
+            Self::LeaseTimeToLive => "LeaseTimeToLive",
+            Self::LeaseLeases => "LeaseLeases",
+            Self::Lock => "Lock",
+            Self::Unlock => "Unlock",
+            Self::Campaign => "Campaign",
+            Self::Proclaim => "Proclaim",
+            Self::Leader => "Leader",
+            Self::Observe => "Observe",
+            Self::Resign => "Resign",
         }
     }
 }

@@ -82,18 +82,11 @@ impl Node {
         let memory = Memory::recover(&settings)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 
-        let shared = Arc::new(Shared::new(
-            settings.cluster_id(),
-            settings.node_id(&settings.name),
-            settings.name.clone(),
-            settings.member_statuses(),
-            settings.quota_bytes,
-            random(),
-            memory.keyspace,
-        ));
+        let (stop, stopped) = watch::channel(false);
+        let facts = settings.facts();
+        let shared = Arc::new(Shared::new(facts, random(), stopped.clone(), memory.keyspace));
         let (requests, requested) = mpsc::channel(REQUESTS_MAX);
         let handle = Handle::new(Arc::clone(&shared), requests);
-        let (stop, stopped) = watch::channel(false);
         let (end, ended) = oneshot::channel();
         let run = Run {
             settings,
@@ -241,6 +234,7 @@ impl Run {
             request_timeout: settings.request_timeout,
             read_retry: settings.election_timeout,
             first_read: random(),
+            first_question: random(),
         });
         let serving = serve_clients(&settings, listeners.client, handle.clone(), stopped.clone())?;
         let publishing = tokio::spawn(publish(settings, handle));
@@ -304,7 +298,7 @@ fn serve_clients(
             // If the sender is gone, so is the node.
             let _ = stopped.wait_for(|stop| *stop).await;
         };
-        client::serve(listener, Services::new(handle), limits, shutdown).await;
+        client::serve(listener, Services::new(handle, &limits), limits, shutdown).await;
     };
     if settings.client_threads == 0 {
         return Ok(Serving::Here(tokio::spawn(serve)));

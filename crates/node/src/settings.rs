@@ -5,7 +5,7 @@ use althing_consensus::raft;
 use althing_core::{ClusterId, NodeId};
 
 use crate::client::Limits;
-use crate::handle::MemberStatus;
+use crate::handle::{Facts, MemberStatus, RequestLimits};
 
 /// Everything a node is told when it starts.
 #[derive(Clone, Debug)]
@@ -136,7 +136,7 @@ impl Settings {
         NodeId::new(number).unwrap_or(const { NodeId::new(u64::MAX).expect("not zero") })
     }
 
-    pub(crate) fn member_statuses(&self) -> Vec<MemberStatus> {
+    fn member_statuses(&self) -> Vec<MemberStatus> {
         let mut members: Vec<MemberStatus> = self
             .members
             .iter()
@@ -149,6 +149,22 @@ impl Settings {
             .collect();
         members.sort_by_key(|member| member.id);
         members
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        // etcd's bound: an election and a half, in whole seconds.
+        let seconds_min = (self.election_timeout * 3 / 2).as_secs_f64().ceil();
+        Facts {
+            cluster: self.cluster_id(),
+            node: self.node_id(&self.name),
+            name: self.name.clone(),
+            members: self.member_statuses(),
+            quota_bytes: self.quota_bytes,
+            limits: RequestLimits {
+                timeout: self.request_timeout,
+                lease_seconds_min: (seconds_min as i64).max(1),
+            },
+        }
     }
 
     pub(crate) fn raft_options(&self) -> raft::Options {

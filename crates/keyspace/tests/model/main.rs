@@ -40,8 +40,7 @@ fn happened_since(
     model: &Naive,
     revision: i64,
 ) -> Result<Vec<Change>, Rejection> {
-    let mut changes: BTreeMap<(i64, Vec<u8>), (Option<KeyValue>, Option<KeyValue>)> =
-        BTreeMap::new();
+    let mut changes: BTreeMap<_, (Option<KeyValue>, Option<KeyValue>)> = BTreeMap::new();
     for happened in keyspace.happened_since(revision)? {
         let Some(event) = happened.event(true) else { continue };
         assert_eq!(event.kv.mod_revision, happened.revision());
@@ -97,7 +96,8 @@ proptest! {
         let since = [-1, 0, 1, 2, 5, model.compacted - 1, model.compacted, model.compacted + 1];
         for revision in since {
             let expected = model.happened_since(revision);
-            prop_assert_eq!(happened_since(&keyspace, &model, revision), expected, "since {}", revision);
+            let told = happened_since(&keyspace, &model, revision);
+            prop_assert_eq!(told, expected, "since {}", revision);
         }
 
         // Garbage is nothing that can be seen, and a snapshot leaves it out.

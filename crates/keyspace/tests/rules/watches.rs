@@ -11,7 +11,7 @@ fn told(keyspace: &Keyspace, revision: i64) -> Vec<String> {
     happened
         .filter_map(|happened| {
             let event = happened.event(true)?;
-            let before = event.previous.map_or("-".into(), |kv| text(kv.value.as_bytes()));
+            let before = event.previous.map_or_else(|| "-".into(), |kv| text(kv.value.as_bytes()));
             let after = if event.is_delete { "-".into() } else { text(event.kv.value.as_bytes()) };
             let key = text(happened.key().as_bytes());
             Some(format!("{} {key} {before}>{after}", happened.revision()))

@@ -14,7 +14,7 @@ use prost::Message;
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
-use super::{REQUEST_BYTES_MAX, VERSION_OF_ETCD, convert, status};
+use super::{Limits, REQUEST_BYTES_MAX, VERSION_OF_ETCD, convert, status};
 use crate::handle::{Applied, Handle};
 use crate::metrics::Method;
 
@@ -32,12 +32,14 @@ const SPACE_OF_A_WRITE: u64 = 1024;
 #[derive(Clone)]
 pub(super) struct Api {
     pub(super) handle: Handle,
+    pub(super) limits: Arc<Limits>,
     reads_beside: Arc<Semaphore>,
 }
 
 impl Api {
-    pub(super) fn new(handle: Handle) -> Self {
-        Self { handle, reads_beside: Arc::new(Semaphore::new(READS_BESIDE)) }
+    pub(super) fn new(handle: Handle, limits: &Limits) -> Self {
+        let limits = Arc::new(limits.clone());
+        Self { handle, limits, reads_beside: Arc::new(Semaphore::new(READS_BESIDE)) }
     }
 
     pub(super) async fn range(
@@ -210,7 +212,7 @@ impl Api {
         status.database_bytes.saturating_add(SPACE_OF_A_WRITE) > status.quota_bytes
     }
 
-    async fn propose(&self, command: Command) -> Result<Applied, Status> {
+    pub(super) async fn propose(&self, command: Command) -> Result<Applied, Status> {
         validate(&command).map_err(status::rejected)?;
         self.handle.propose(&command).await.map_err(status::failed)
     }
@@ -255,7 +257,7 @@ impl Api {
         }
     }
 
-    fn header(&self, revision: i64, raft_term: u64) -> pb::ResponseHeader {
+    pub(super) fn header(&self, revision: i64, raft_term: u64) -> pb::ResponseHeader {
         pb::ResponseHeader {
             cluster_id: self.handle.cluster().0,
             member_id: self.handle.node().number(),
@@ -264,7 +266,7 @@ impl Api {
         }
     }
 
-    async fn counted<T>(
+    pub(super) async fn counted<T>(
         &self,
         method: Method,
         call: impl Future<Output = Result<T, Status>>,

@@ -6,9 +6,9 @@
 use althing_etcd_api::etcdserverpb as pb;
 use althing_etcd_api::mvccpb;
 use althing_keyspace::{
-    Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeReply, KeyValue, Operation,
-    OperationReply, Put, PutReply, Range, RangeReply, Rejection, SortOrder, SortTarget, Txn,
-    TxnReply,
+    Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeReply, Event, Key, KeyValue,
+    Operation, OperationReply, Put, PutReply, Range, RangeReply, Rejection, SortOrder, SortTarget,
+    Txn, TxnReply,
 };
 use bytes::Bytes;
 use pb::compare::TargetUnion;
@@ -212,7 +212,23 @@ fn key_values(kvs: Vec<KeyValue>) -> Vec<mvccpb::KeyValue> {
     kvs.into_iter().map(key_value).collect()
 }
 
-fn key_value(kv: KeyValue) -> mvccpb::KeyValue {
+/// What happened to a key.
+pub(super) fn event(event: Event) -> mvccpb::Event {
+    use mvccpb::event::EventType;
+    let kind = if event.is_delete { EventType::Delete } else { EventType::Put };
+    mvccpb::Event {
+        r#type: kind.into(),
+        kv: Some(key_value(event.kv)),
+        prev_kv: event.previous.map(key_value),
+    }
+}
+
+/// A key, counted and not copied.
+pub(super) fn bytes(key: &Key) -> Bytes {
+    Bytes::from_owner(key.clone())
+}
+
+pub(super) fn key_value(kv: KeyValue) -> mvccpb::KeyValue {
     mvccpb::KeyValue {
         // The store's own bytes, counted and not copied.
         key: Bytes::from_owner(kv.key),

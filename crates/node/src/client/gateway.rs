@@ -3,6 +3,7 @@
 //! What is compatible here is what etcd 3.4 and 3.5 answer, error bodies and status codes included,
 //! since several clients speak nothing else (Patroni, the PHP, Perl and Lua clients).
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::time::Duration;
 
@@ -15,9 +16,11 @@ use http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Status};
 
-use super::{Api, MESSAGE_BYTES_MAX};
+use super::{Api, MESSAGE_BYTES_MAX, json_stream};
 
 /// The gateway's routes: `/v3/` and the older spelling that etcd 3.4 still answers to.
 pub(super) fn router(api: &Api) -> Router {
@@ -51,7 +54,104 @@ fn routes(api: &Api) -> Router {
             "/maintenance/alarm",
             call(api, |api, request| async move { api.alarm(request).await }),
         )
+        .route("/watch", stream(api, |api, requests| api.watch(requests, false)))
+        .route(
+            "/lease/grant",
+            call(api, |api, request| async move { api.lease_grant(request).await }),
+        )
+        .route("/lease/revoke", lease_revoke(api))
+        .route("/kv/lease/revoke", lease_revoke(api))
+        .route("/lease/keepalive", stream(api, |api, requests| api.lease_keep_alive(requests)))
+        .route("/lease/timetolive", lease_time_to_live(api))
+        .route("/kv/lease/timetolive", lease_time_to_live(api))
+        .route("/lease/leases", lease_leases(api))
+        .route("/kv/lease/leases", lease_leases(api))
+        .merge(lines(api))
         .fallback(not_served)
+}
+
+/// Locks and elections.
+fn lines(api: &Api) -> Router {
+    Router::new()
+        .route("/lock/lock", call(api, |api, request| async move { api.lock(request).await }))
+        .route("/lock/unlock", call(api, |api, request| async move { api.unlock(request).await }))
+        .route(
+            "/election/campaign",
+            call(api, |api, request| async move { api.campaign(request).await }),
+        )
+        .route(
+            "/election/proclaim",
+            call(api, |api, request| async move { api.proclaim(request).await }),
+        )
+        .route(
+            "/election/leader",
+            call(api, |api, request| async move { api.leader(request).await }),
+        )
+        .route(
+            "/election/resign",
+            call(api, |api, request| async move { api.resign(request).await }),
+        )
+        .route("/election/observe", observe(api))
+}
+
+fn lease_revoke(api: &Api) -> MethodRouter {
+    call(api, |api, request| async move { api.lease_revoke(request).await })
+}
+
+fn lease_time_to_live(api: &Api) -> MethodRouter {
+    call(api, |api, request| async move { api.lease_time_to_live(request).await })
+}
+
+fn lease_leases(api: &Api) -> MethodRouter {
+    call(api, |api, request| async move { api.lease_leases(request).await })
+}
+
+fn observe(api: &Api) -> MethodRouter {
+    let api = api.clone();
+    post(move |request: Request| async move {
+        match read(request.into_body()).await {
+            Ok(request) => as_lines(api.observe(request)),
+            Err(status) => failure(&status),
+        }
+    })
+}
+
+/// A route whose body is a stream of messages and whose answer is another.
+fn stream<Q, A, F, S>(api: &Api, method: F) -> MethodRouter
+where
+    Q: DeserializeOwned + Default + Send + 'static,
+    A: Serialize + Send + 'static,
+    F: Fn(Api, ReceiverStream<Result<Q, Status>>) -> S + Clone + Send + Sync + 'static,
+    S: Stream<Item = Result<A, Status>> + Send + 'static,
+{
+    let api = api.clone();
+    post(move |request: Request| async move {
+        as_lines(method(api, json_stream::read(request.into_body())))
+    })
+}
+
+/// Answers as the gateway streams them: each in a line of its own.
+fn as_lines<A>(answers: impl Stream<Item = Result<A, Status>> + Send + 'static) -> Response
+where
+    A: Serialize + Send + 'static,
+{
+    let lines = answers.map(|answer| {
+        let line = match answer {
+            Ok(answer) => json!({ "result": answer }),
+            Err(status) => {
+                let http = http_status(status.code());
+                json!({ "error": {
+                    "grpc_code": status.code() as i32,
+                    "http_code": http.as_u16(),
+                    "message": status.message(),
+                    "http_status": http.canonical_reason().unwrap_or_default(),
+                } })
+            }
+        };
+        Ok::<_, Infallible>(format!("{line}\n"))
+    });
+    let content_type = (CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    (StatusCode::OK, [content_type], Body::from_stream(lines)).into_response()
 }
 
 /// A route that reads a message, makes a call, and writes what it answered.
@@ -94,7 +194,7 @@ async fn read<Q: DeserializeOwned + Default>(body: Body) -> Result<Q, Status> {
 }
 
 /// Reads a message. No text at all is the message without fields, and `null` is a field left out.
-fn parse<Q: DeserializeOwned + Default>(text: &[u8]) -> Result<Q, Status> {
+pub(super) fn parse<Q: DeserializeOwned + Default>(text: &[u8]) -> Result<Q, Status> {
     if text.is_empty() {
         return Ok(Q::default());
     }
@@ -160,8 +260,7 @@ fn http_status(code: Code) -> StatusCode {
 
 async fn not_served(request: Request) -> Response {
     let path = request.uri().path();
-    let known = ["/watch", "/lease/", "/kv/lease/", "/auth/", "/lock/", "/election/"];
-    let known = known.iter().chain(&["/cluster/", "/maintenance/"]);
+    let known = ["/auth/", "/cluster/", "/maintenance/"];
     if known.into_iter().any(|prefix| path.starts_with(prefix)) {
         return failure(&Status::unimplemented(format!("althing does not serve {path} yet")));
     }

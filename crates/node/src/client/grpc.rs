@@ -6,6 +6,7 @@ use althing_etcd_api::etcdserverpb as pb;
 use pb::cluster_server::Cluster;
 use pb::kv_server::Kv;
 use pb::maintenance_server::Maintenance;
+use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::Api;
@@ -127,12 +128,7 @@ impl Maintenance for Api {
         Err(Status::unimplemented("althing does not serve the hash of its keys yet"))
     }
 
-    type SnapshotStream = Pin<
-        Box<
-            dyn tonic::codegen::tokio_stream::Stream<Item = Result<pb::SnapshotResponse, Status>>
-                + Send,
-        >,
-    >;
+    type SnapshotStream = Pin<Box<dyn Stream<Item = Result<pb::SnapshotResponse, Status>> + Send>>;
 
     async fn snapshot(
         &self,

@@ -35,6 +35,13 @@ pub struct Limits {
     pub http2_ping_interval: Duration,
     /// The connection is closed if the ping goes unanswered for so long.
     pub http2_ping_timeout: Duration,
+    /// Watches on one stream.
+    pub watches_per_stream: usize,
+    /// How often a watch that asked for it is told how far it has come. etcd's ten minutes.
+    pub watch_progress_interval: Duration,
+    /// How often a stream that needs a leader looks whether there is one; it ends after three looks
+    /// without.
+    pub leader_check_interval: Duration,
     /// How long requests in flight may take to end when the server shuts down.
     pub shutdown_grace: Duration,
 }
@@ -51,6 +58,9 @@ impl Default for Limits {
             http1_idle_timeout: Duration::from_secs(75),
             http2_ping_interval: Duration::from_secs(30),
             http2_ping_timeout: Duration::from_secs(20),
+            watches_per_stream: 16_384,
+            watch_progress_interval: Duration::from_secs(600),
+            leader_check_interval: Duration::from_secs(1),
             shutdown_grace: Duration::from_secs(5),
         }
     }

@@ -6,14 +6,20 @@
 
 mod api;
 mod convert;
+mod election;
 mod gateway;
 mod grpc;
 mod health;
+mod json_stream;
+mod lease;
+mod line;
 mod listener;
+mod lock;
 mod scrape;
 mod status;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -22,7 +28,11 @@ use std::task::{Context, Poll, ready};
 
 use althing_etcd_api::etcdserverpb::cluster_server::ClusterServer;
 use althing_etcd_api::etcdserverpb::kv_server::KvServer;
+use althing_etcd_api::etcdserverpb::lease_server::LeaseServer;
 use althing_etcd_api::etcdserverpb::maintenance_server::MaintenanceServer;
+use althing_etcd_api::etcdserverpb::watch_server::WatchServer;
+use althing_etcd_api::v3electionpb::election_server::ElectionServer;
+use althing_etcd_api::v3lockpb::lock_server::LockServer;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use axum::{Json, Router};
@@ -56,19 +66,27 @@ pub struct Services {
     kv: KvServer<Api>,
     cluster: ClusterServer<Api>,
     maintenance: MaintenanceServer<Api>,
+    watch: WatchServer<Api>,
+    lease: LeaseServer<Api>,
+    lock: LockServer<Api>,
+    election: ElectionServer<Api>,
     http: Router,
     handle: Handle,
 }
 
 impl Services {
     /// The services of the node behind `handle`.
-    pub fn new(handle: Handle) -> Self {
-        let api = Api::new(handle.clone());
+    pub fn new(handle: Handle, limits: &Limits) -> Self {
+        let api = Api::new(handle.clone(), limits);
         Self {
             kv: KvServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             cluster: ClusterServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             maintenance: MaintenanceServer::new(api.clone())
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),
+            watch: WatchServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            lease: LeaseServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            lock: LockServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            election: ElectionServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             http: http(&api),
             handle,
         }
@@ -90,6 +108,14 @@ impl hyper::service::Service<Request<Incoming>> for Services {
         let path = request.uri().path();
         Answer(if path.starts_with("/etcdserverpb.KV/") {
             self.kv.clone().call(request)
+        } else if path.starts_with("/etcdserverpb.Watch/") {
+            self.watch.clone().call(request)
+        } else if path.starts_with("/etcdserverpb.Lease/") {
+            self.lease.clone().call(request)
+        } else if path.starts_with("/v3lockpb.Lock/") {
+            self.lock.clone().call(request)
+        } else if path.starts_with("/v3electionpb.Election/") {
+            self.election.clone().call(request)
         } else if path.starts_with("/etcdserverpb.Maintenance/") {
             self.maintenance.clone().call(request)
         } else if path.starts_with("/etcdserverpb.Cluster/") {

@@ -76,6 +76,13 @@ fn from_status(handle: &Handle, page: &mut Page<'_, '_>) -> fmt::Result {
         "What the quota counts: the bytes of keys, values and their history.",
         status.database_bytes,
     )?;
+    let (leases, tied) = {
+        let keyspace = handle.keyspace();
+        let tied: usize = keyspace.leases().map(|(_, lease)| lease.keys().len()).sum();
+        (keyspace.leases().len(), tied)
+    };
+    page.gauge("lease_count", "Leases that have not ended.", leases as u64)?;
+    page.gauge("lease_keys", "Keys that are tied to a lease.", tied as u64)?;
     page.gauge(
         "server_quota_backend_bytes",
         "The size from which on writes are refused.",
@@ -124,6 +131,13 @@ fn from_counters(metrics: &Metrics, page: &mut Page<'_, '_>) -> fmt::Result {
         "Connections refused because as many as allowed were open.",
         metrics.client_connections_refused.get(),
     )?;
+    page.gauge(
+        "mvcc_watch_stream_total",
+        "Streams over which clients watch.",
+        metrics.watch_streams.get(),
+    )?;
+    page.gauge("mvcc_watcher_total", "Watches of clients.", metrics.watchers.get())?;
+    page.counter("mvcc_events", "Events that watches were told.", metrics.watch_events.get())?;
     page.requests(metrics)
 }
 

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 
 use super::*;
 use crate::envelope::Envelope;
-use crate::handle::{Applied, Request as Asked, Shared};
+use crate::handle::{Applied, Facts, Request as Asked, RequestError, RequestLimits, Shared};
 
 /// A server under test.
 struct Server {
@@ -24,6 +24,8 @@ struct Server {
     asked: mpsc::UnboundedReceiver<&'static str>,
     /// Whether the stand-in answers.
     answering: watch::Sender<bool>,
+    /// Whoever holds it says when the node stops, which it never does here.
+    _stop: watch::Sender<bool>,
     shutdown: Option<oneshot::Sender<()>>,
     serving: JoinHandle<()>,
 }
@@ -33,8 +35,16 @@ impl Server {
         let node = NodeId::new(2).expect("not zero");
         let name = "only".to_owned();
         let keyspace = Keyspace::new();
-        let shared =
-            Arc::new(Shared::new(ClusterId(1), node, name, Vec::new(), 1 << 20, 0, keyspace));
+        let facts = Facts {
+            cluster: ClusterId(1),
+            node,
+            name,
+            members: Vec::new(),
+            quota_bytes: 1 << 20,
+            limits: RequestLimits { timeout: Duration::from_secs(5), lease_seconds_min: 2 },
+        };
+        let (stop, stopping) = watch::channel(false);
+        let shared = Arc::new(Shared::new(facts, 0, stopping, keyspace));
         let (requests, inbox) = mpsc::channel(16);
         let (note, asked) = mpsc::unbounded_channel();
         let (answering, is_answering) = watch::channel(true);
@@ -43,12 +53,12 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
         let (shutdown, told) = oneshot::channel::<()>();
-        let services = Services::new(Handle::new(Arc::clone(&shared), requests));
+        let services = Services::new(Handle::new(Arc::clone(&shared), requests), &limits);
         let serving = tokio::spawn(serve(listener, services, limits, async {
             // A test that ends without a word also ends the server.
             let _ = told.await;
         }));
-        Self { address, shared, asked, answering, shutdown: Some(shutdown), serving }
+        Self { address, shared, asked, answering, _stop: stop, shutdown: Some(shutdown), serving }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -93,6 +103,8 @@ async fn stand_in(
         let _ = answering.wait_for(|answering| *answering).await;
         match request {
             Asked::Read { respond } => drop(respond.send(Ok(()))),
+            // The time of leases is tested with a driver that has a clock.
+            Asked::Lease { respond, .. } => drop(respond.send(Err(RequestError::Stopped))),
             Asked::Propose { envelope, respond, .. } => {
                 index = index.next();
                 let command = Envelope::open(&envelope).expect("just sealed").command;
@@ -192,12 +204,12 @@ async fn one_port_speaks_both_protocols() {
 #[tokio::test]
 async fn what_is_not_served_says_so_in_the_askers_protocol() {
     let server = Server::start(Limits::default()).await;
-    let answer = server.post("/v3/lease/grant", "{}").await;
+    let answer = server.post("/v3/auth/enable", "{}").await;
     assert!(answer.starts_with("HTTP/1.1 501") && answer.contains("\"code\":12"), "{answer}");
     assert!(server.post("/v3/nothing", "{}").await.starts_with("HTTP/1.1 404"));
     assert!(server.get("/nothing").await.starts_with("HTTP/1.1 404"));
     let mut stream = server.connect().await;
-    let request = "POST /etcdserverpb.Watch/Watch HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+    let request = "POST /etcdserverpb.Auth/AuthEnable HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
         Content-Type: application/grpc\r\nContent-Length: 0\r\n\r\n";
     stream.write_all(request.as_bytes()).await.expect("the server reads");
     let answer = read_to_end(stream).await;

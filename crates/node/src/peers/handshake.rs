@@ -5,8 +5,8 @@ use althing_core::{ClusterId, NodeId};
 
 /// The first bytes of every connection between peers.
 const MAGIC: &[u8; 8] = b"althing\n";
-/// The version of the handshake and of the frames.
-const VERSION: u32 = 1;
+/// The version of the handshake, of the frames and of what is in them beside consensus.
+const VERSION: u32 = 2;
 /// The longest name of a protocol, in bytes.
 const PROTOCOL_SIZE_MAX: usize = 64;
 

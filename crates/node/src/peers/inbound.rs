@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use althing_consensus::Message;
 use althing_core::NodeId;
-use althing_core::codec::Reader;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
@@ -15,17 +14,18 @@ use super::Membership;
 use super::frame::{Frame, FrameError, FrameReader};
 use super::handshake::{Answer, Hello};
 use super::outbound::prepare;
+use super::parcel::Parcel;
 
 /// How long a stranger may take to greet.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections that are served at a time, greeted or not.
 const CONNECTIONS_MAX: usize = 64;
 
-/// A message that came from a peer.
+/// What came from a peer.
 #[derive(Debug)]
 pub(crate) struct Inbound<M> {
     pub(crate) from: NodeId,
-    pub(crate) message: M,
+    pub(crate) parcel: Parcel<M>,
 }
 
 /// Accepts peers and hands on what they say, until dropped.
@@ -86,11 +86,8 @@ async fn listen<M: Message>(
     }
     let from = hello.from;
     loop {
-        let payload = reader.next().await?;
-        let mut rest = Reader::new(payload);
-        let message = M::decode(&mut rest)?;
-        rest.finish()?;
-        if received.send(Inbound { from, message }).await.is_err() {
+        let parcel = Parcel::decode(reader.next().await?)?;
+        if received.send(Inbound { from, parcel }).await.is_err() {
             return Ok(());
         }
     }

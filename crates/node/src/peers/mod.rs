@@ -9,6 +9,7 @@ mod frame;
 mod handshake;
 mod inbound;
 mod outbound;
+mod parcel;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,6 +24,9 @@ use tokio::task::JoinSet;
 use frame::Frame;
 pub(crate) use inbound::Inbound;
 use outbound::Queue;
+pub(crate) use parcel::Parcel;
+
+use crate::leases::LeaseMessage;
 
 /// Who we are to our peers.
 #[derive(Clone, Copy, Debug)]
@@ -66,10 +70,17 @@ impl Peers {
 
     /// Queues a message. It leaves with the next [`Self::flush`].
     pub(crate) fn push<M: Message>(&self, to: NodeId, message: &M) {
+        self.push_frame(to, |writer| Parcel::encode_consensus(message, writer));
+    }
+
+    /// As [`Self::push`], about leases.
+    pub(crate) fn push_lease(&self, to: NodeId, message: &LeaseMessage) {
+        self.push_frame(to, |writer| parcel::encode_lease(message, writer));
+    }
+
+    fn push_frame(&self, to: NodeId, encode: impl FnOnce(&mut Writer<'_>)) {
         if let Some(queue) = self.queues.get(&to) {
-            queue.push(|buffer| {
-                Frame::write(buffer, |payload| message.encode(&mut Writer(payload)));
-            });
+            queue.push(|buffer| Frame::write(buffer, |payload| encode(&mut Writer(payload))));
         }
     }
 

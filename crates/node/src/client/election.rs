@@ -1,0 +1,176 @@
+//! Elections: whoever is first in the line leads, and its key's value is what it says about itself.
+
+use std::sync::Arc;
+
+use althing_etcd_api::v3electionpb as pb;
+use althing_keyspace::{DeleteRange, Key, KeyRange, KeyValue, Operation, Put, prefix_end};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response, Status};
+
+use super::{Api, convert, line, status};
+use crate::metrics::Method;
+use crate::watches::Mailbox;
+
+/// The leaders that somebody observes.
+pub(super) type Leaders = ReceiverStream<Result<pb::LeaderResponse, Status>>;
+
+impl Api {
+    pub(super) async fn campaign(
+        &self,
+        message: pb::CampaignRequest,
+    ) -> Result<pb::CampaignResponse, Status> {
+        self.counted(Method::Campaign, async {
+            let pb::CampaignRequest { name, lease, value } = message;
+            let place = self.take_place(&name, lease, value.as_ref().into()).await?;
+            let revision = self.wait_for_turn(&name, &place).await?;
+            let header = Some(self.header(revision, self.handle.term()));
+            let (key, rev, lease) = (convert::bytes(&place.key), place.created, place.lease);
+            let leader = Some(pb::LeaderKey { name, key, rev, lease });
+            Ok(pb::CampaignResponse { header, leader })
+        })
+        .await
+    }
+
+    pub(super) async fn proclaim(
+        &self,
+        message: pb::ProclaimRequest,
+    ) -> Result<pb::ProclaimResponse, Status> {
+        self.counted(Method::Proclaim, async {
+            let leader = message.leader.ok_or_else(no_leader_key)?;
+            let put = Put::new(leader.key.as_ref(), message.value.as_ref());
+            let put = Operation::Put(Put { lease: leader.lease, ..put });
+            let done = self.while_placed(&leader.key, leader.rev, vec![put]).await?;
+            let done = done.ok_or_else(|| Status::unknown("election: not leader"))?;
+            let header = Some(self.header(done.revision, self.handle.term()));
+            Ok(pb::ProclaimResponse { header })
+        })
+        .await
+    }
+
+    pub(super) async fn resign(
+        &self,
+        message: pb::ResignRequest,
+    ) -> Result<pb::ResignResponse, Status> {
+        self.counted(Method::Resign, async {
+            let leader = message.leader.ok_or_else(no_leader_key)?;
+            let delete = Operation::DeleteRange(DeleteRange::key(leader.key.as_ref()));
+            // Who does not lead has nothing to give up.
+            let done = self.while_placed(&leader.key, leader.rev, vec![delete]).await?;
+            let revision = match done {
+                Some(done) => done.revision,
+                None => self.handle.keyspace().revision(),
+            };
+            Ok(pb::ResignResponse { header: Some(self.header(revision, self.handle.term())) })
+        })
+        .await
+    }
+
+    pub(super) async fn leader(
+        &self,
+        message: pb::LeaderRequest,
+    ) -> Result<pb::LeaderResponse, Status> {
+        self.counted(Method::Leader, async {
+            self.handle.linearizable().await.map_err(status::failed)?;
+            let leader = line::first(&self.handle.keyspace(), &line::prefix(&message.name));
+            let leader = leader.ok_or_else(|| Status::unknown("election: no leader"))?;
+            Ok(self.leader_response(leader))
+        })
+        .await
+    }
+
+    /// Tells of the leader as it is, and each time that this changes. What changes faster than it
+    /// is read is told as it is by then.
+    pub(super) fn observe(&self, message: pb::LeaderRequest) -> Leaders {
+        let (answers, stream) = mpsc::channel(1);
+        let api = self.clone();
+        tokio::spawn(async move {
+            let observed = api.observe_to(&message.name, &answers);
+            if let Err(status) = api.counted(Method::Observe, observed).await {
+                // A client that is gone does not miss it.
+                let _ = answers.send(Err(status)).await;
+            }
+        });
+        ReceiverStream::new(stream)
+    }
+
+    async fn observe_to(
+        &self,
+        name: &[u8],
+        answers: &mpsc::Sender<Result<pb::LeaderResponse, Status>>,
+    ) -> Result<(), Status> {
+        let prefix = line::prefix(name);
+        let (key, end) = (Key::from(prefix.as_slice()), prefix_end(&prefix));
+        let range = KeyRange::new(key, end).expect("a prefix that ends in a slash has room");
+        let mailbox = Arc::new(Mailbox::default());
+        let _interest = self.handle.watches().begin(&range, 0, &mailbox);
+        self.handle.linearizable().await.map_err(status::failed)?;
+        let mut told = 0;
+        loop {
+            let leader = line::first(&self.handle.keyspace(), &prefix);
+            if let Some(leader) = leader.filter(|leader| leader.mod_revision != told) {
+                told = leader.mod_revision;
+                if answers.send(Ok(self.leader_response(leader))).await.is_err() {
+                    return Ok(());
+                }
+            }
+            tokio::select! {
+                () = mailbox.filled() => drop(mailbox.take()),
+                () = answers.closed() => return Ok(()),
+                () = self.handle.stopping() => {
+                    return Err(Status::unavailable("etcdserver: server stopped"));
+                }
+            }
+        }
+    }
+
+    fn leader_response(&self, leader: KeyValue) -> pb::LeaderResponse {
+        let revision = self.handle.keyspace().revision();
+        let header = Some(self.header(revision, self.handle.term()));
+        pb::LeaderResponse { header, kv: Some(convert::key_value(leader)) }
+    }
+}
+
+fn no_leader_key() -> Status {
+    Status::invalid_argument("\"leader\" field must be provided")
+}
+
+#[tonic::async_trait]
+impl pb::election_server::Election for Api {
+    async fn campaign(
+        &self,
+        request: Request<pb::CampaignRequest>,
+    ) -> Result<Response<pb::CampaignResponse>, Status> {
+        self.campaign(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn proclaim(
+        &self,
+        request: Request<pb::ProclaimRequest>,
+    ) -> Result<Response<pb::ProclaimResponse>, Status> {
+        self.proclaim(request.into_inner()).await.map(Response::new)
+    }
+
+    async fn leader(
+        &self,
+        request: Request<pb::LeaderRequest>,
+    ) -> Result<Response<pb::LeaderResponse>, Status> {
+        self.leader(request.into_inner()).await.map(Response::new)
+    }
+
+    type ObserveStream = Leaders;
+
+    async fn observe(
+        &self,
+        request: Request<pb::LeaderRequest>,
+    ) -> Result<Response<Leaders>, Status> {
+        Ok(Response::new(self.observe(request.into_inner())))
+    }
+
+    async fn resign(
+        &self,
+        request: Request<pb::ResignRequest>,
+    ) -> Result<Response<pb::ResignResponse>, Status> {
+        self.resign(request.into_inner()).await.map(Response::new)
+    }
+}

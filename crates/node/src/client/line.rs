@@ -1,0 +1,214 @@
+//! People standing in line: the recipe behind locks and elections.
+//!
+//! A place in a line is a key below the line's name, tied to the lease of whoever stands there. Who
+//! created theirs first is first; the others each wait for the one before them to go, so that one
+//! that goes wakes one (ZooKeeper's recipe for locks, which etcd's own follows). The revision that
+//! created the key is the fencing token: it is greater for each who gets there later.
+
+use std::sync::Arc;
+
+use althing_keyspace::{
+    Command, Compare, CompareResult, CompareTarget, DeleteRange, Key, KeyRange, KeyValue, Keyspace,
+    Operation, OperationReply, Put, Range, Reply, SortOrder, SortTarget, Txn, TxnReply, Value,
+};
+use tonic::Status;
+
+use super::{Api, status};
+use crate::watches::{Interest, Mailbox};
+
+/// How long a lease lasts that a request did not bring along, in seconds; etcd's.
+const LEASE_SECONDS: i64 = 60;
+
+/// A place in a line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) key: Key,
+    /// The revision that created the key.
+    pub(super) created: i64,
+    /// The lease it is tied to.
+    pub(super) lease: i64,
+    /// The revision at which it was last taken. Who takes a place that is theirs already moves it.
+    taken: i64,
+}
+
+/// The keys of the line of this name begin with this.
+pub(super) fn prefix(name: &[u8]) -> Vec<u8> {
+    [name, b"/"].concat()
+}
+
+/// Who is first in the line, at the keyspace's moment.
+pub(super) fn first(keyspace: &Keyspace, prefix: &[u8]) -> Option<KeyValue> {
+    oldest(keyspace, Range { limit: 1, sort_order: SortOrder::Ascend, ..in_line(prefix) })
+}
+
+/// The one right before the place created at `created`.
+fn before(keyspace: &Keyspace, prefix: &[u8], created: i64) -> Option<KeyValue> {
+    let range = in_line(prefix);
+    oldest(
+        keyspace,
+        Range {
+            limit: 1,
+            sort_order: SortOrder::Descend,
+            max_create_revision: created - 1,
+            ..range
+        },
+    )
+}
+
+fn in_line(prefix: &[u8]) -> Range {
+    Range { sort_target: SortTarget::CreateRevision, ..Range::prefix(prefix) }
+}
+
+fn oldest(keyspace: &Keyspace, range: Range) -> Option<KeyValue> {
+    let found = keyspace.range(&range).expect("a read of the present with a key is not refused");
+    found.kvs.into_iter().next()
+}
+
+impl Api {
+    /// Takes a place in the line, or the place that this lease has there already. With `lease` zero
+    /// the place lasts for a minute.
+    pub(super) async fn take_place(
+        &self,
+        name: &[u8],
+        lease: i64,
+        value: Value,
+    ) -> Result<Place, Status> {
+        let lease = if lease == 0 { self.short_lease().await? } else { lease };
+        let key = Key::from([name, format!("/{lease:x}").as_bytes()].concat());
+        let is_new = compare(&key, CompareTarget::CreateRevision(0));
+        // It is written also if it is there: whoever gave up on it a moment ago must not delete it.
+        let put = Put { lease, ..Put::new(key.clone(), value) };
+        let find = Operation::Range(Range::key(key.clone()));
+        let txn = Txn {
+            compare: vec![is_new],
+            success: vec![Operation::Put(put.clone())],
+            failure: vec![find, Operation::Put(put)],
+        };
+        let reply = self.transact(txn).await?;
+        let created = match reply.replies.first() {
+            Some(OperationReply::Range(found)) => {
+                found.kvs.first().map_or(reply.revision, |kv| kv.create_revision)
+            }
+            _ => reply.revision,
+        };
+        Ok(Place { key, created, lease, taken: reply.revision })
+    }
+
+    async fn short_lease(&self) -> Result<i64, Status> {
+        let ttl = LEASE_SECONDS;
+        let request = althing_etcd_api::etcdserverpb::LeaseGrantRequest { ttl, id: 0 };
+        Ok(self.lease_grant(request).await?.id)
+    }
+
+    /// Waits until the place is the first in its line; returns the revision at which it was. If the
+    /// caller gives up before, the place is given up too.
+    ///
+    /// # Errors
+    /// The place is gone: its lease has ended, or somebody deleted it.
+    pub(super) async fn wait_for_turn(&self, name: &[u8], place: &Place) -> Result<i64, Status> {
+        let mut leaving = Leaving { api: self, place: Some(place) };
+        let outcome = self.turn(&prefix(name), place).await;
+        leaving.place = None;
+        outcome
+    }
+
+    async fn turn(&self, prefix: &[u8], place: &Place) -> Result<i64, Status> {
+        let mailbox = Arc::new(Mailbox::default());
+        let _own = self.watch_key(&place.key, &mailbox);
+        loop {
+            let ahead = before(&self.handle.keyspace(), prefix, place.created);
+            let Some(ahead) = ahead else {
+                // Nobody is ahead; but is the place still there? Only the cluster knows.
+                self.handle.linearizable().await.map_err(status::failed)?;
+                let keyspace = self.handle.keyspace();
+                if !is_taken(&keyspace, place) {
+                    return Err(gone());
+                }
+                if before(&keyspace, prefix, place.created).is_none() {
+                    return Ok(keyspace.revision());
+                }
+                continue;
+            };
+            let _ahead = self.watch_key(&ahead.key, &mailbox);
+            // It may have gone before we watched.
+            let is_there = {
+                let keyspace = self.handle.keyspace();
+                let ahead = keyspace.range(&Range::key(ahead.key.clone()));
+                ahead.is_ok_and(|found| found.count > 0) && is_taken(&keyspace, place)
+            };
+            if is_there {
+                tokio::select! {
+                    () = mailbox.filled() => drop(mailbox.take()),
+                    () = self.handle.stopping() => {
+                        return Err(Status::unavailable("etcdserver: server stopped"));
+                    }
+                }
+            } else if !is_taken(&self.handle.keyspace(), place) {
+                return Err(gone());
+            }
+        }
+    }
+
+    fn watch_key(&self, key: &Key, mailbox: &Arc<Mailbox>) -> Interest {
+        let range = KeyRange::new(key.clone(), Key::default()).expect("a key is in its own range");
+        self.handle.watches().begin(&range, 0, mailbox)
+    }
+
+    /// Does `operations` if the place is still the one that was created at `created`; `None` if
+    /// not.
+    pub(super) async fn while_placed(
+        &self,
+        key: &[u8],
+        created: i64,
+        operations: Vec<Operation>,
+    ) -> Result<Option<TxnReply>, Status> {
+        let is_ours = compare(&key.into(), CompareTarget::CreateRevision(created));
+        let txn = Txn { compare: vec![is_ours], success: operations, failure: Vec::new() };
+        let reply = self.transact(txn).await?;
+        Ok(reply.succeeded.then_some(reply))
+    }
+
+    async fn transact(&self, txn: Txn) -> Result<TxnReply, Status> {
+        let applied = self.propose(Command::Txn(txn)).await?;
+        let Reply::Txn(reply) = applied.reply else {
+            unreachable!("a transaction is answered with what a transaction did");
+        };
+        Ok(reply)
+    }
+}
+
+fn gone() -> Status {
+    Status::failed_precondition(
+        "etcdserver: the lease ended or the key was deleted while it waited for its turn",
+    )
+}
+
+fn is_taken(keyspace: &Keyspace, place: &Place) -> bool {
+    let found = keyspace.range(&Range::key(place.key.clone()));
+    let found = found.expect("a read of the present with a key is not refused");
+    found.kvs.first().is_some_and(|kv| kv.create_revision == place.created)
+}
+
+fn compare(key: &Key, target: CompareTarget) -> Compare {
+    Compare { key: key.clone(), range_end: Key::default(), result: CompareResult::Equal, target }
+}
+
+/// Gives the place up if whoever waits for its turn goes away.
+struct Leaving<'a> {
+    api: &'a Api,
+    place: Option<&'a Place>,
+}
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        let Some(Place { key, taken, .. }) = self.place.cloned() else { return };
+        let api = self.api.clone();
+        tokio::spawn(async move {
+            let is_ours = compare(&key, CompareTarget::ModRevision(taken));
+            let delete = Operation::DeleteRange(DeleteRange::key(key));
+            let txn = Txn { compare: vec![is_ours], success: vec![delete], failure: Vec::new() };
+            // If this fails, the place ends with its lease.
+            let _ = api.transact(txn).await;
+        });
+    }
+}

@@ -1,0 +1,41 @@
+use althing_consensus::Message;
+use althing_core::codec::{DecodeError, Reader, Writer};
+
+use crate::leases::LeaseMessage;
+
+/// What a frame between peers holds.
+///
+/// Layout: a tag (1 byte), then the message.
+#[derive(Debug)]
+pub(crate) enum Parcel<M> {
+    /// From replica to replica.
+    Consensus(M),
+    /// From node to node, about the time of leases, which is not in the log.
+    Lease(LeaseMessage),
+}
+
+const CONSENSUS: u8 = 1;
+const LEASE: u8 = 2;
+
+impl<M: Message> Parcel<M> {
+    pub(super) fn encode_consensus(message: &M, writer: &mut Writer<'_>) {
+        writer.u8(CONSENSUS);
+        message.encode(writer);
+    }
+
+    pub(super) fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(payload);
+        let parcel = match reader.u8()? {
+            CONSENSUS => Self::Consensus(M::decode(&mut reader)?),
+            LEASE => Self::Lease(LeaseMessage::decode(&mut reader)?),
+            tag => return Err(DecodeError::UnknownTag { what: "parcel", tag }),
+        };
+        reader.finish()?;
+        Ok(parcel)
+    }
+}
+
+pub(super) fn encode_lease(message: &LeaseMessage, writer: &mut Writer<'_>) {
+    writer.u8(LEASE);
+    message.encode(writer);
+}
