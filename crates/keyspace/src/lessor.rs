@@ -21,7 +21,7 @@ use crate::{Command, Lease};
 ///
 /// **How late one may end.** The time that a lease has used up is noted in the log each time that
 /// half of what was last noted is gone, so a change of leaders at most doubles what was left.
-/// Leases that are kept alive never come so far; less than ten seconds are not worth a note.
+/// Leases that are kept alive never come so far.
 ///
 /// What it is not: it decides nothing about keys, and nothing that it says counts before it is
 /// committed.
@@ -34,7 +34,7 @@ pub struct Lessor {
 }
 
 /// Less is not noted, in seconds.
-const NOTED_SECONDS_MIN: i64 = 5;
+const NOTED_SECONDS_MIN: i64 = 1;
 
 #[derive(Clone, Copy, Debug)]
 struct Clock {

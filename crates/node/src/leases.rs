@@ -313,6 +313,7 @@ mod tests {
                 taken
             });
         };
+        propose(&mut leases, 4, true);
         propose(&mut leases, 9, true);
         propose(&mut leases, 10, false);
         propose(&mut leases, 11, true);

@@ -195,7 +195,7 @@ impl Server {
         KvClient::new(self.channel()).max_decoding_message_size(64 << 20)
     }
 
-    fn channel(&self) -> Channel {
+    pub fn channel(&self) -> Channel {
         Endpoint::from_shared(format!("http://{}", self.endpoint()))
             .expect("an address")
             .timeout(Duration::from_secs(10))

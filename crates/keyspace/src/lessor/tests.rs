@@ -40,10 +40,10 @@ fn note(id: i64, seconds: i64) -> Command {
 
 #[test]
 fn a_lease_ends_when_its_time_is_over_and_not_before() {
-    let mut lessor = lessor(4);
-    assert_eq!(lessor.wake_at(), at(4));
-    assert_eq!(settle(&mut lessor, at(4) - Duration::from_nanos(1)), []);
-    assert_eq!(settle(&mut lessor, at(4)), [expire(7)]);
+    let mut lessor = lessor(1);
+    assert_eq!(lessor.wake_at(), at(1));
+    assert_eq!(settle(&mut lessor, at(1) - Duration::from_nanos(1)), []);
+    assert_eq!(settle(&mut lessor, at(1)), [expire(7)]);
     assert_eq!(lessor.wake_at(), Time::NEVER);
     assert_eq!(lessor.renew(at(4), 7), None);
 }
@@ -51,11 +51,11 @@ fn a_lease_ends_when_its_time_is_over_and_not_before() {
 #[test]
 fn keeping_alive_gives_all_of_the_time_again() {
     let mut lessor = lessor(4);
-    let renewed = lessor.renew(at(3), 7);
+    let renewed = lessor.renew(at(1), 7);
     assert_eq!(renewed, Some(Timed { ttl: 4, remaining: 4, must_note: false }));
-    assert_eq!(settle(&mut lessor, at(6)), []);
-    assert_eq!(lessor.time(at(6), 7).map(|timed| timed.remaining), Some(1));
-    assert_eq!(settle(&mut lessor, at(7)), [expire(7)]);
+    assert_eq!(settle(&mut lessor, at(4)), [note(7, 1)]);
+    assert_eq!(lessor.time(at(4), 7).map(|timed| timed.remaining), Some(1));
+    assert_eq!(settle(&mut lessor, at(5)), [expire(7)]);
 }
 
 #[test]
@@ -81,8 +81,10 @@ fn time_used_up_is_noted_each_time_half_of_it_is_gone() {
     assert_eq!(settle(&mut lessor, at(49)), []);
     assert_eq!(settle(&mut lessor, at(50)), [note(7, 50)]);
     assert_eq!(settle(&mut lessor, at(75)), [note(7, 25)]);
-    assert_eq!(settle(&mut lessor, at(95)), [note(7, 5)]);
-    assert_eq!(settle(&mut lessor, at(99)), [], "so little is not worth a note");
+    assert_eq!(settle(&mut lessor, at(87)), []);
+    assert_eq!(settle(&mut lessor, at(95)), [note(7, 5)], "late, and what is true by then");
+    assert_eq!(settle(&mut lessor, at(98)), [note(7, 2)]);
+    assert_eq!(settle(&mut lessor, at(99)), [note(7, 1)]);
     assert_eq!(settle(&mut lessor, at(100)), [expire(7)]);
 }
 
