@@ -3,113 +3,19 @@
 
 mod support;
 
-use std::io::Write as _;
 use std::net::TcpListener;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Instant;
 
 use serde_json::{Value, json};
-use support::{Cluster, PATIENCE, althing, free_port, tool};
-
-/// One running node; killed, and its data removed, at the end of the test.
-struct Server {
-    endpoint: String,
-    _process: Process,
-}
-
-/// Only kept to be dropped.
-enum Process {
-    Althing(#[expect(dead_code, reason = "kept to be dropped")] Cluster),
-    Etcd { process: Child, _data: tempfile::TempDir },
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Self::Etcd { process, .. } = self {
-            // It may be gone already; that is as good.
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
-}
-
-/// One server of each kind; where etcd is not installed the test is skipped for that half.
-fn servers(test: &str) -> Vec<Server> {
-    let cluster = Cluster::start(1, &[]);
-    let endpoint = cluster.servers[0].endpoint();
-    let althing = Server { endpoint, _process: Process::Althing(cluster) };
-    std::iter::once(althing).chain(Server::etcd(test)).collect()
-}
-
-impl Server {
-    fn etcd(test: &str) -> Option<Self> {
-        let etcd = tool(test, "etcd", "etcd-server")?;
-        let data = tempfile::tempdir().expect("a temporary folder");
-        let endpoint = format!("127.0.0.1:{}", free_port());
-        let (client, peer) =
-            (format!("http://{endpoint}"), format!("http://127.0.0.1:{}", free_port()));
-        let process = Command::new(etcd)
-            .args(["--listen-client-urls", &client, "--advertise-client-urls", &client])
-            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-            .args(["--name", "n1", "--initial-cluster", &format!("n1={peer}")])
-            .arg("--data-dir")
-            .arg(data.path())
-            .env("ETCD_UNSUPPORTED_ARCH", std::env::consts::ARCH)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("etcd starts");
-        let process = Process::Etcd { process, _data: data };
-        let server = Self { endpoint, _process: process };
-        let start = Instant::now();
-        while code(&server.run(&["status"])) != Some(0) {
-            assert!(start.elapsed() < PATIENCE, "etcd does not become ready");
-            std::thread::sleep(std::time::Duration::from_millis(50));
-        }
-        Some(server)
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        run(&self.endpoint, arguments, b"")
-    }
-
-    /// The result of a command as JSON, with the exit code that is expected.
-    fn json(&self, expected: i32, arguments: &[&str], input: &[u8]) -> Value {
-        let output = run(&self.endpoint, &[arguments, &["-o", "json"]].concat(), input);
-        assert_eq!(code(&output), Some(expected), "{arguments:?}: {output:?}");
-        let text = if output.stdout.is_empty() { output.stderr } else { output.stdout };
-        serde_json::from_slice(&text).expect("one document of JSON")
-    }
-}
-
-fn run(endpoints: &str, arguments: &[&str], input: &[u8]) -> Output {
-    let mut process = althing()
-        .args(arguments)
-        .args(["--endpoints", endpoints])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command was built");
-    let mut stdin = process.stdin.take().expect("it was asked for");
-    // A command that does not read its input closes it, which is its right.
-    let _ = stdin.write_all(input);
-    drop(stdin);
-    process.wait_with_output().expect("it ends")
-}
+use support::{code, free_port, run, systems};
 
 /// Where nobody listens.
 fn dead_address() -> String {
     format!("127.0.0.1:{}", free_port())
 }
 
-fn code(output: &Output) -> Option<i32> {
-    output.status.code()
-}
-
 #[test]
 fn keys_are_written_read_and_deleted() {
-    for server in servers("keys_are_written_read_and_deleted") {
+    for server in systems("keys_are_written_read_and_deleted") {
         let first = server.json(0, &["kv", "put", "a/1", "one"], b"");
         assert_eq!(first["prev_kv"], Value::Null);
         let second = server.json(0, &["kv", "put", "a/1", "-", "--prev"], b"two\n\xff");
@@ -155,7 +61,7 @@ fn keys_are_written_read_and_deleted() {
 
 #[test]
 fn failures_have_their_own_exit_codes() {
-    for server in servers("failures_have_their_own_exit_codes") {
+    for server in systems("failures_have_their_own_exit_codes") {
         let missing = server.json(3, &["kv", "get", "nothing"], b"");
         assert_eq!(missing["code"], json!(3));
         assert_eq!(missing["message"], json!("there is no key `nothing`"));
@@ -188,7 +94,7 @@ fn failures_have_their_own_exit_codes() {
 
 #[test]
 fn a_transaction_takes_one_branch_and_says_which() {
-    for server in servers("a_transaction_takes_one_branch_and_says_which") {
+    for server in systems("a_transaction_takes_one_branch_and_says_which") {
         let create = b"version(\"job\") = \"0\"\n\nput job \"mine, 1\"\n\nget job\n\n";
         let first = server.json(0, &["kv", "txn"], create);
         assert_eq!(
@@ -221,7 +127,7 @@ fn a_transaction_takes_one_branch_and_says_which() {
 
 #[test]
 fn dead_endpoints_are_passed_over_until_none_is_left() {
-    for server in servers("dead_endpoints_are_passed_over_until_none_is_left") {
+    for server in systems("dead_endpoints_are_passed_over_until_none_is_left") {
         let (dead, other) = (dead_address(), dead_address());
         let both = format!("{dead},http://{}", server.endpoint);
         assert_eq!(code(&run(&both, &["kv", "put", "a", "b"], b"")), Some(0));
@@ -247,7 +153,7 @@ fn a_server_that_does_not_answer_leaves_the_outcome_unknown() {
 
 #[test]
 fn the_status_shows_every_node() {
-    for server in servers("the_status_shows_every_node") {
+    for server in systems("the_status_shows_every_node") {
         let status = server.json(0, &["status"], b"");
         let node = &status["nodes"][0];
         assert_eq!((&node["name"], &node["role"]), (&json!("n1"), &json!("leader")));

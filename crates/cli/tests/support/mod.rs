@@ -1,6 +1,15 @@
 //! Real clusters of real processes, for the tests.
 
-#![allow(dead_code, unreachable_pub, reason = "every test file uses its own part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "every test file uses its own part of this"
+)]
+
+mod system;
+
+pub use system::{Background, System, code, run, systems, wait_until};
 
 use std::io::Write as _;
 use std::net::TcpListener;
