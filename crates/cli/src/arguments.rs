@@ -10,13 +10,15 @@ use crate::dev::DevArguments;
 use crate::duration;
 use crate::failure::Failure;
 use crate::kv::KvCommand;
+use crate::lease::LeaseCommand;
 use crate::output::Format;
 use crate::settings::ServeArguments;
 use crate::sim::SimArguments;
 use crate::status::StatusArguments;
+use crate::watch::WatchArguments;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done, 1 other, 2 usage, 3 no such key, 4 comparison failed, 5 unreachable,
+Exit codes: 0 done, 1 other, 2 usage, 3 no such key or lease, 4 comparison failed, 5 unreachable,
             6 outcome unknown (timeout), 7 no leader";
 
 /// A replicated store with the API of etcd, and the commands to use it.
@@ -39,6 +41,11 @@ pub(crate) enum Command {
     /// Read and write keys
     #[command(subcommand)]
     Kv(KvCommand),
+    /// Tell of every change of a key, or of a range of keys
+    Watch(WatchArguments),
+    /// Begin, keep and end leases
+    #[command(subcommand)]
+    Lease(LeaseCommand),
     /// Show every node of the cluster: who leads, who lags
     Status(StatusArguments),
     /// Live simulated lives of a cluster, and look for what goes wrong

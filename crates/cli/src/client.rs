@@ -14,6 +14,12 @@ use crate::failure::{Failure, Kind, root_cause};
 /// An answer may be as large as this. A range over more has to be read in parts.
 pub(crate) const ANSWER_BYTES_MAX: usize = 512 << 20;
 
+/// A server that says nothing while it is waited for is asked so often whether it is there; etcd
+/// hangs up on who asks more often than every five seconds.
+const PING_INTERVAL: Duration = Duration::from_secs(10);
+/// A server that does not answer that for so long is gone.
+const PING_ANSWER_MAX: Duration = Duration::from_secs(5);
+
 /// Where one server listens for clients: `host:port`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Address(String);
@@ -87,6 +93,16 @@ impl Client {
         Self { endpoints: vec![endpoint], timeout: self.timeout }
     }
 
+    /// The endpoints, in the order in which they are tried.
+    pub(crate) fn endpoints(&self) -> &[Address] {
+        &self.endpoints
+    }
+
+    /// How long a request may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// Calls `request` with a connection to each endpoint in turn until one gives an answer.
     ///
     /// The next endpoint is tried only while it is certain that nothing happened: the connection
@@ -154,10 +170,12 @@ impl Client {
 }
 
 /// A connection that has been made, so that a later failure is the request's; or why not.
-async fn connect(address: &Address, time_max: Duration) -> Result<Channel, String> {
+pub(crate) async fn connect(address: &Address, time_max: Duration) -> Result<Channel, String> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))
         .map_err(|error| root_cause(&error))?
-        .tcp_nodelay(true);
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_ANSWER_MAX);
     match timeout(time_max, endpoint.connect()).await {
         Ok(Ok(channel)) => Ok(channel),
         Ok(Err(error)) => Err(root_cause(&error)),
@@ -173,7 +191,7 @@ fn unknown_write(failure: Failure) -> Failure {
 /// What a refusal means, and whether another endpoint may be asked the same.
 ///
 /// etcd tells many things apart only by the text of the status, so the text is looked at too.
-fn judge(status: &Status, address: &Address, effect: Effect) -> (Failure, bool) {
+pub(crate) fn judge(status: &Status, address: &Address, effect: Effect) -> (Failure, bool) {
     let text = status.message();
     let bare = text.strip_prefix("etcdserver: ").unwrap_or(text);
     let is_read = effect == Effect::Read;
@@ -199,6 +217,10 @@ fn judge(status: &Status, address: &Address, effect: Effect) -> (Failure, bool) 
         Code::Unimplemented => {
             let hint = "is this the client port of an Althing or etcd server?";
             (other().hint(hint), false)
+        }
+        Code::NotFound if bare == "requested lease not found" => {
+            let failure = Failure::new(Kind::NotFound, "there is no such lease");
+            (failure.hint("`althing lease list` shows those that there are"), false)
         }
         Code::OutOfRange if bare.contains("compacted") => {
             (other().hint("that revision is forgotten; read without --revision"), false)

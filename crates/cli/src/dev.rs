@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use crate::Outcome;
 use crate::failure::{Failure, Kind};
 use crate::output::{self, Format, print, print_line};
-use crate::serve::{self, StopSignal};
+use crate::serve;
+use crate::signals::Signals;
 
 /// Arguments of `althing dev`.
 #[derive(Args, Clone, Debug)]
@@ -70,7 +71,7 @@ struct Plan {
 /// Runs a cluster until it is told to stop or a node fails.
 pub(crate) async fn run(arguments: &DevArguments, format: Format) -> Result<Outcome, Failure> {
     serve::log_to_stderr_from("warn");
-    let mut stop = StopSignal::listen()?;
+    let mut stop = Signals::listen()?;
     let started = Instant::now();
     let folder = Folder::new(arguments.data.as_deref())?;
     let count = arguments.nodes.parse::<u16>().expect("clap lets only numbers through");
@@ -90,12 +91,12 @@ pub(crate) async fn run(arguments: &DevArguments, format: Format) -> Result<Outc
     tokio::select! {
         ready = are_ready(handles) => ready?,
         failed = first_failure(&mut nodes) => return Err(failed),
-        () = stop.received() => return Ok(Outcome::Done),
+        _ = stop.received() => return Ok(Outcome::Done),
     }
     present(&lines, &nodes, &folder, started, format)?;
     tokio::select! {
         failed = first_failure(&mut nodes) => return Err(failed),
-        () = stop.received() => {}
+        _ = stop.received() => {}
     }
     // All at once: one after the other, those that are left would elect each other.
     let stopping: Vec<_> =
@@ -104,7 +105,7 @@ pub(crate) async fn run(arguments: &DevArguments, format: Format) -> Result<Outc
         tokio::select! {
             // A node that panicked has said so.
             _ = node => {}
-            () = stop.received() => return Err(serve::impatient()),
+            _ = stop.received() => return Err(serve::impatient()),
         }
     }
     if format != Format::Json {

@@ -12,7 +12,7 @@ pub(crate) enum Kind {
     Other = 1,
     /// The command line or a setting is wrong. Nothing was tried.
     Usage = 2,
-    /// The key that was asked for does not exist.
+    /// The key, the lease or the leader that was asked for does not exist.
     NotFound = 3,
     /// The comparison of a transaction did not hold.
     CompareFailed = 4,

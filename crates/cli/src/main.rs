@@ -6,15 +6,20 @@
 
 mod arguments;
 mod client;
+mod clock;
 mod dev;
 mod duration;
 mod failure;
 mod kv;
+mod lease;
 mod output;
+mod roam;
 mod serve;
 mod settings;
+mod signals;
 mod sim;
 mod status;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -63,6 +68,8 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
             None => Ok(Outcome::Done),
         },
         Command::Kv(command) => wait(kv::run(global, command)),
+        Command::Watch(arguments) => wait(watch::run(global, arguments)),
+        Command::Lease(command) => wait(lease::run(global, command)),
         Command::Sim(sim) => sim::run(&sim, global.format()),
         Command::Status(status) => wait(status::run(global, status)),
         Command::Version => version(global),

@@ -30,10 +30,15 @@ impl Format {
 
 /// Writes a result. A reader that left early, as `head` does, is no failure.
 pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
+    print_part(bytes).map(|_| ())
+}
+
+/// Writes a part of a result that has no end; `false` where the reader has left.
+pub(crate) fn print_part(bytes: &[u8]) -> Result<bool, Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(bytes).and_then(|()| out.flush()) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
         Err(error) => Err(Failure::new(Kind::Other, "cannot write the result").cause(error)),
     }
 }

@@ -4,18 +4,18 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use althing_node::{Listeners, MemberAddress, Node, NodeError};
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use crate::Outcome;
 use crate::client::Address;
 use crate::failure::{Failure, Kind, is_painted};
 use crate::settings::Settings;
+use crate::signals::Signals;
 
 /// Runs the node that these settings describe.
 pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
     log_to_stderr_from("info");
-    let mut stop = StopSignal::listen()?;
+    let mut stop = Signals::listen()?;
     warn_off_loopback(&settings.listen_client);
     let listeners = Listeners {
         client: bind(&settings.listen_client, "--listen-client")?,
@@ -28,7 +28,7 @@ pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
     let starting = tokio::task::spawn_blocking(|| Node::start(node_settings, listeners));
     let started = tokio::select! {
         started = starting => started.unwrap_or(Err(NodeError::Panicked)),
-        () = stop.received() => return Err(impatient()),
+        _ = stop.received() => return Err(impatient()),
     };
     let mut node = started.map_err(|error| failure(&data, &error))?;
     tracing::info!(
@@ -38,13 +38,13 @@ pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
     );
     tokio::select! {
         ended = node.ended() => ended.map_err(|error| failure(&data, &error))?,
-        () = stop.received() => tracing::info!("stops"),
+        _ = stop.received() => tracing::info!("stops"),
     }
     let stopping = tokio::task::spawn_blocking(|| node.stop());
     tokio::select! {
         // A node that panicked has said so.
         _ = stopping => Ok(Outcome::Done),
-        () = stop.received() => Err(impatient()),
+        _ = stop.received() => Err(impatient()),
     }
 }
 
@@ -120,31 +120,4 @@ pub(crate) fn failure(data: &Path, error: &NodeError) -> Failure {
         NodeError::Panicked => ("the node stopped on a bug", "report it with the lines above"),
     };
     Failure::new(Kind::Other, format!("{message} ({folder})")).cause(error).hint(hint)
-}
-
-/// Ctrl-C, or the word of a service manager.
-pub(crate) struct StopSignal {
-    interrupt: Signal,
-    terminate: Signal,
-}
-
-impl StopSignal {
-    pub(crate) fn listen() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                Failure::new(Kind::Other, "cannot listen for signals").cause(error)
-            })
-        };
-        Ok(Self {
-            interrupt: listen(SignalKind::interrupt())?,
-            terminate: listen(SignalKind::terminate())?,
-        })
-    }
-
-    pub(crate) async fn received(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-        }
-    }
 }

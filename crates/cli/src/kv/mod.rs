@@ -2,9 +2,9 @@
 
 mod delete;
 mod get;
-mod keys;
+pub(crate) mod keys;
 mod put;
-mod show;
+pub(crate) mod show;
 mod txn;
 
 use althing_etcd_api::etcdserverpb::kv_client::KvClient;
@@ -40,7 +40,8 @@ pub(crate) async fn run(global: &GlobalArguments, command: KvCommand) -> Result<
     }
 }
 
-fn stub(channel: Channel) -> KvClient<Channel> {
+/// The service, over a connection.
+pub(crate) fn stub(channel: Channel) -> KvClient<Channel> {
     KvClient::new(channel)
         .max_decoding_message_size(ANSWER_BYTES_MAX)
         .max_encoding_message_size(ANSWER_BYTES_MAX)

@@ -10,6 +10,7 @@ use crate::Outcome;
 use crate::arguments::GlobalArguments;
 use crate::client::Effect;
 use crate::failure::{Failure, Kind};
+use crate::lease;
 use crate::output::{Format, print, print_line};
 
 /// A value longer than this is not read to its end: no server takes it.
@@ -22,6 +23,7 @@ Examples:
   althing kv put greeting hello
   althing kv put --prev greeting 'good morning'
   althing kv put config/app - < app.toml
+  althing kv put --lease $(althing lease grant 60s -o raw) workers/1 busy
   althing kv put -- -key-with-a-dash value")]
 pub(crate) struct PutArguments {
     /// The key
@@ -30,6 +32,9 @@ pub(crate) struct PutArguments {
     /// The value; `-` reads it from the standard input, byte for byte
     #[arg(allow_hyphen_values = true)]
     value: String,
+    /// The lease that the key ends with, in hex
+    #[arg(long, value_name = "ID", value_parser = lease::id::parse)]
+    lease: Option<i64>,
     /// Show the pair that was there before
     #[arg(long, visible_alias = "prev-kv")]
     prev: bool,
@@ -44,6 +49,7 @@ pub(crate) async fn run(
     let request = PutRequest {
         key: arguments.key.into_bytes().into(),
         value: value.into(),
+        lease: arguments.lease.unwrap_or_default(),
         prev_kv: arguments.prev,
         ..PutRequest::default()
     };

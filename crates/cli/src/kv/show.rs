@@ -7,12 +7,13 @@ use althing_etcd_api::etcdserverpb::{
 use althing_etcd_api::mvccpb::KeyValue;
 use serde_json::{Value, json};
 
+use crate::lease;
 use crate::output::{self, json_bytes, printable_cut};
 
 /// Columns of a value in a table; `-o raw` shows all of it.
-const VALUE_COLUMNS_MAX: usize = 60;
+pub(crate) const VALUE_COLUMNS_MAX: usize = 60;
 /// Columns of a key in a table.
-const KEY_COLUMNS_MAX: usize = 80;
+pub(crate) const KEY_COLUMNS_MAX: usize = 80;
 
 /// The store's revision at the time of the answer.
 pub(crate) fn revision(header: Option<&ResponseHeader>) -> i64 {
@@ -27,7 +28,7 @@ pub(crate) fn pair_json(pair: &KeyValue) -> Value {
         "create_revision": pair.create_revision,
         "mod_revision": pair.mod_revision,
         "version": pair.version,
-        "lease": pair.lease,
+        "lease": lease::id::json(pair.lease),
     })
 }
 

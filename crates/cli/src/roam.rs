@@ -1,0 +1,51 @@
+//! A connection that outlives its server: where one endpoint fails, the next one is tried.
+
+use std::time::Duration;
+
+use tonic::transport::Channel;
+
+use crate::client::{Address, Client, connect};
+
+/// One connection at a time, to one of several endpoints.
+#[derive(Debug)]
+pub(crate) struct Roaming {
+    endpoints: Vec<Address>,
+    position: usize,
+    channel: Option<Channel>,
+    connect_time_max: Duration,
+}
+
+impl Roaming {
+    /// Over the endpoints of `client`, with the first one first. Nothing is connected yet.
+    pub(crate) fn new(client: &Client) -> Self {
+        let endpoints = client.endpoints().to_vec();
+        let count = u32::try_from(endpoints.len()).unwrap_or(u32::MAX);
+        let connect_time_max = client.timeout() / count;
+        Self { endpoints, position: 0, channel: None, connect_time_max }
+    }
+
+    /// The endpoint that is connected, or will be next.
+    pub(crate) fn address(&self) -> &Address {
+        &self.endpoints[self.position]
+    }
+
+    /// How many endpoints there are.
+    pub(crate) fn count(&self) -> usize {
+        self.endpoints.len()
+    }
+
+    /// The connection to [`Self::address`], made where there is none; an error says why not.
+    pub(crate) async fn channel(&mut self) -> Result<Channel, String> {
+        if let Some(channel) = &self.channel {
+            return Ok(channel.clone());
+        }
+        let channel = connect(self.address(), self.connect_time_max).await?;
+        Ok(self.channel.insert(channel).clone())
+    }
+
+    /// Gives up on this endpoint and turns to the next one.
+    pub(crate) fn move_on(&mut self) {
+        self.channel = None;
+        self.position = (self.position + 1) % self.endpoints.len();
+    }
+}
