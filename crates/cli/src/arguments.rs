@@ -8,9 +8,11 @@ use clap_complete::Shell;
 use crate::client::{Address, Client};
 use crate::dev::DevArguments;
 use crate::duration;
+use crate::elect::ElectArguments;
 use crate::failure::Failure;
 use crate::kv::KvCommand;
 use crate::lease::LeaseCommand;
+use crate::lock::LockArguments;
 use crate::output::Format;
 use crate::settings::ServeArguments;
 use crate::sim::SimArguments;
@@ -19,7 +21,8 @@ use crate::watch::WatchArguments;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 other, 2 usage, 3 no such key or lease, 4 comparison failed, 5 unreachable,
-            6 outcome unknown (timeout), 7 no leader";
+            6 outcome unknown (timeout), 7 no leader, 9 lock lost, 10 lock not obtained in time;
+            lock and elect pass the exit code of their command on, 128 + N after signal N";
 
 /// A replicated store with the API of etcd, and the commands to use it.
 #[derive(Debug, Parser)]
@@ -46,6 +49,10 @@ pub(crate) enum Command {
     /// Begin, keep and end leases
     #[command(subcommand)]
     Lease(LeaseCommand),
+    /// Hold a lock, and run a command under it
+    Lock(LockArguments),
+    /// Stand for an election, and run a command while leading; or see who leads
+    Elect(ElectArguments),
     /// Show every node of the cluster: who leads, who lags
     Status(StatusArguments),
     /// Live simulated lives of a cluster, and look for what goes wrong

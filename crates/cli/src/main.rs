@@ -9,12 +9,15 @@ mod client;
 mod clock;
 mod dev;
 mod duration;
+mod elect;
 mod failure;
 mod kv;
 mod lease;
+mod lock;
 mod output;
 mod roam;
 mod serve;
+mod session;
 mod settings;
 mod signals;
 mod sim;
@@ -41,9 +44,14 @@ enum Outcome {
     Done,
     /// A transaction took its second branch, which a script wants to know.
     CompareFailed,
+    /// As the command did that was run, or by a signal: 128 and its number.
+    Exit(u8),
 }
 
 fn main() -> ExitCode {
+    if let Some(code) = session::run_if_leashed() {
+        return code;
+    }
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return usage(&error),
@@ -51,6 +59,7 @@ fn main() -> ExitCode {
     let format = arguments.global.format();
     match run(arguments) {
         Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Exit(code)) => ExitCode::from(code),
         Ok(Outcome::CompareFailed) => ExitCode::from(Kind::CompareFailed as u8),
         Err(failure) => {
             failure.report(format);
@@ -70,6 +79,8 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Kv(command) => wait(kv::run(global, command)),
         Command::Watch(arguments) => wait(watch::run(global, arguments)),
         Command::Lease(command) => wait(lease::run(global, command)),
+        Command::Lock(arguments) => wait(lock::run(global, arguments)),
+        Command::Elect(arguments) => wait(elect::run(global, arguments)),
         Command::Sim(sim) => sim::run(&sim, global.format()),
         Command::Status(status) => wait(status::run(global, status)),
         Command::Version => version(global),

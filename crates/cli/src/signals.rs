@@ -38,6 +38,11 @@ impl Signals {
     }
 }
 
+/// The exit code of a command that a signal ended, as shells show it.
+pub(crate) fn exit_code(signal: Signal) -> u8 {
+    u8::try_from(128 + signal.as_raw()).unwrap_or(u8::MAX)
+}
+
 /// The exit code that shells show: the command's own, or 128 and the number of the signal that
 /// ended it.
 pub(crate) fn ending_code(status: ExitStatus) -> u8 {
