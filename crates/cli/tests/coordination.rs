@@ -248,7 +248,7 @@ async fn lock(locker: usize, ways: Ways, shared: Arc<Shared>) {
         hold(turn, &ways, &shared, lease, &until).await;
         keeping.abort();
         // Every third one forgets its lock, and the lease has to end.
-        if turn % 3 != 0 {
+        if !turn.is_multiple_of(3) {
             let request = pb::LeaseRevokeRequest { id: lease };
             let _ = in_time(LeaseClient::new(ways.turn(turn + 1)).lease_revoke(request)).await;
         }
@@ -275,7 +275,7 @@ async fn hold(turn: usize, ways: &Ways, shared: &Shared, lease: i64, until: &Mut
         tokio::time::sleep(Duration::from_millis(20)).await;
         shared.extends(token, believed());
     }
-    if turn % 3 == 0 {
+    if turn.is_multiple_of(3) {
         return;
     }
     if Instant::now() < believed() {

@@ -63,5 +63,5 @@ pub use reply::{
     DeleteRangeReply, KeyValue, OperationReply, PutReply, RangeReply, Reply, TxnReply,
 };
 pub use restore::{Restore, RestoreError};
-pub use snapshot::{BLOCK_SIZE_MAX, Snapshot};
+pub use snapshot::{BLOCK_SIZE_MAX, HashOfKeys, Snapshot};
 pub use validate::{validate, validate_range, validate_txn};

@@ -222,7 +222,7 @@ impl Snapshot {
     }
 
     /// The revision that a read of `revision` reads at.
-    fn readable(&self, revision: i64, current: i64) -> Result<i64, Rejection> {
+    pub(crate) fn readable(&self, revision: i64, current: i64) -> Result<i64, Rejection> {
         if revision > current {
             return Err(Rejection::FutureRevision);
         }

@@ -2,12 +2,12 @@ use althing_core::Index;
 use althing_core::codec::Writer;
 use imbl::OrdMap;
 
-use crate::Key;
 use crate::command::encode_member;
 use crate::digest::Digest;
 use crate::history::{History, Version};
 use crate::keyspace::{Members, member_digest, version_digest};
 use crate::lease::Leases;
+use crate::{Key, Rejection};
 
 /// The largest block that [`Snapshot::write`] hands to its sink, in bytes.
 pub const BLOCK_SIZE_MAX: usize = 64 << 10;
@@ -51,6 +51,15 @@ pub struct Snapshot {
     pub(crate) leases: Leases,
 }
 
+/// What [`Snapshot::hash_of_keys`] gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HashOfKeys {
+    /// The hash.
+    pub hash: u64,
+    /// The revision of the last compaction, zero for none, which the hash depends on.
+    pub compacted: i64,
+}
+
 impl Snapshot {
     /// The index of the last entry applied.
     pub const fn applied(&self) -> Index {
@@ -84,6 +93,30 @@ impl Snapshot {
             }
         }
         digest.value()
+    }
+
+    /// A hash over every key and every version up to `revision`, or up to now if it is zero or
+    /// less. Two nodes that came that far and were compacted as far have the same one, whatever
+    /// has happened on them since.
+    ///
+    /// # Errors
+    /// The revision was compacted away, or has not come yet.
+    pub fn hash_of_keys(&self, revision: i64) -> Result<HashOfKeys, Rejection> {
+        let revision = self.readable(revision, self.revision)?;
+        let compacted = self.compacted.max(0);
+        let mut digest = Digest::new();
+        digest.number(compacted);
+        for (key, history) in &self.keys {
+            let versions = history.visible(self.compacted);
+            let mut versions = versions.filter(|it| it.mod_revision <= revision).peekable();
+            if versions.peek().is_some() {
+                digest.bytes(key.as_bytes());
+            }
+            for version in versions {
+                version_digest(&mut digest, version);
+            }
+        }
+        Ok(HashOfKeys { hash: digest.value(), compacted })
     }
 
     /// Writes the state to `sink`, block by block, none longer than [`BLOCK_SIZE_MAX`]. The blocks

@@ -151,6 +151,12 @@ pub enum Method {
     Status,
     /// Which alarms are raised?
     Alarm,
+    /// Give space back.
+    Defragment,
+    /// The hash of everything.
+    Hash,
+    /// The hash of the keys.
+    HashKv,
     /// Tell what happens to keys.
     Watch,
     /// Begin a lease.
@@ -181,7 +187,7 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 24] = [
         Self::Range,
         Self::Put,
         Self::DeleteRange,
@@ -190,6 +196,9 @@ impl Method {
         Self::MemberList,
         Self::Status,
         Self::Alarm,
+        Self::Defragment,
+        Self::Hash,
+        Self::HashKv,
         Self::Watch,
         Self::LeaseGrant,
         Self::LeaseRevoke,
@@ -212,7 +221,9 @@ impl Method {
                 "etcdserverpb.KV"
             }
             Self::MemberList => "etcdserverpb.Cluster",
-            Self::Status | Self::Alarm => "etcdserverpb.Maintenance",
+            Self::Status | Self::Alarm | Self::Defragment | Self::Hash | Self::HashKv => {
+                "etcdserverpb.Maintenance"
+            }
             Self::Watch => "etcdserverpb.Watch",
             Self::LeaseGrant
             | Self::LeaseRevoke
@@ -237,6 +248,9 @@ impl Method {
             Self::MemberList => "MemberList",
             Self::Status => "Status",
             Self::Alarm => "Alarm",
+            Self::Defragment => "Defragment",
+            Self::Hash => "Hash",
+            Self::HashKv => "HashKV",
             Self::Watch => "Watch",
             Self::LeaseGrant => "LeaseGrant",
             Self::LeaseRevoke => "LeaseRevoke",

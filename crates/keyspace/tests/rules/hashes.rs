@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use althing_core::NodeId;
-use althing_keyspace::{Command, DeleteRange, Keyspace, Member, Operation, Put};
+use althing_keyspace::{Command, DeleteRange, Keyspace, Member, Operation, Put, Rejection};
 
 use super::{apply, put, txn};
 
@@ -67,6 +67,27 @@ fn states_that_differ_in_anything_have_different_hashes() {
         let same = applied_hashes.insert(keyspace.applied_hash(), life);
         assert_eq!(same, None, "{life:?} has the same running hash");
     }
+}
+
+#[test]
+fn the_hash_of_keys_is_of_a_revision_whatever_came_after() {
+    let mut keyspace = Keyspace::new();
+    for value in ["1", "2", "3", "4"] {
+        apply(&mut keyspace, Command::Put(put("a", value))).expect("a plain put");
+    }
+    let at = |keyspace: &Keyspace, revision| keyspace.snapshot().hash_of_keys(revision);
+    let [third, last] = [at(&keyspace, 3), at(&keyspace, 0)];
+    assert_ne!(third, last);
+    assert_eq!(at(&keyspace, 5), last);
+    apply(&mut keyspace, Command::DeleteRange(DeleteRange::key("a"))).expect("it is there");
+    assert_eq!((at(&keyspace, 3), at(&keyspace, 5)), (third, last));
+    apply(&mut keyspace, Command::Compact { revision: 4 }).expect("it is in the past");
+    assert_eq!(at(&keyspace, 3), Err(Rejection::Compacted));
+    assert_eq!(at(&keyspace, 7), Err(Rejection::FutureRevision));
+    let unswept = at(&keyspace, 5);
+    assert_ne!(unswept, last, "it depends on the compaction");
+    while keyspace.sweep(1) {}
+    assert_eq!(at(&keyspace, 5), unswept);
 }
 
 #[test]

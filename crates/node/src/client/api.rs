@@ -7,7 +7,7 @@ use std::sync::Arc;
 use althing_core::NodeId;
 use althing_etcd_api::etcdserverpb as pb;
 use althing_keyspace::{
-    Command, Range, RangeReply, Rejection, Reply, Snapshot, Txn, TxnReply, validate,
+    Command, HashOfKeys, Range, RangeReply, Rejection, Reply, Snapshot, Txn, TxnReply, validate,
     validate_range, validate_txn,
 };
 use prost::Message;
@@ -206,6 +206,51 @@ impl Api {
         .await
     }
 
+    /// Keys are kept in memory and there is no file that could have holes: what compaction left is
+    /// given back as time goes by, and there is nothing to wait for.
+    pub(super) async fn defragment(
+        &self,
+        _: pb::DefragmentRequest,
+    ) -> Result<pb::DefragmentResponse, Status> {
+        self.counted(Method::Defragment, async {
+            let revision = self.handle.keyspace().revision();
+            let header = Some(self.header(revision, self.handle.term()));
+            Ok(pb::DefragmentResponse { header })
+        })
+        .await
+    }
+
+    /// The hash of everything that this node holds, the place in the log included: only nodes that
+    /// have come equally far have the same.
+    pub(super) async fn hash(&self, _: pb::HashRequest) -> Result<pb::HashResponse, Status> {
+        self.counted(Method::Hash, async {
+            let (revision, hash) =
+                self.beside(|snapshot| Ok((snapshot.revision(), snapshot.hash()))).await?;
+            let header = Some(self.header(revision, self.handle.term()));
+            Ok(pb::HashResponse { header, hash: folded(hash) })
+        })
+        .await
+    }
+
+    /// The hash of the keys up to a revision, the same on every node that has come that far and was
+    /// compacted as far.
+    pub(super) async fn hash_kv(
+        &self,
+        message: pb::HashKvRequest,
+    ) -> Result<pb::HashKvResponse, Status> {
+        self.counted(Method::HashKv, async {
+            let (present, hash) = self
+                .beside(move |snapshot| {
+                    Ok((snapshot.revision(), snapshot.hash_of_keys(message.revision)?))
+                })
+                .await?;
+            let header = Some(self.header(present, self.handle.term()));
+            let HashOfKeys { hash, compacted } = hash;
+            Ok(pb::HashKvResponse { header, hash: folded(hash), compact_revision: compacted })
+        })
+        .await
+    }
+
     /// Whether writes are refused for lack of space.
     pub(super) fn is_out_of_space(&self) -> bool {
         let status = self.handle.status();
@@ -276,6 +321,11 @@ impl Api {
         self.handle.metrics().requests.answered(method, code);
         answer
     }
+}
+
+/// What the protocol has room for.
+const fn folded(hash: u64) -> u32 {
+    (hash ^ (hash >> 32)) as u32
 }
 
 /// etcd limits what goes into its log; reads may be larger.

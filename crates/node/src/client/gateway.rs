@@ -66,6 +66,14 @@ fn routes(api: &Api) -> Router {
         .route("/kv/lease/timetolive", lease_time_to_live(api))
         .route("/lease/leases", lease_leases(api))
         .route("/kv/lease/leases", lease_leases(api))
+        .route(
+            "/maintenance/defragment",
+            call(api, |api, request| async move { api.defragment(request).await }),
+        )
+        .route(
+            "/maintenance/hash",
+            call(api, |api, request| async move { api.hash_kv(request).await }),
+        )
         .merge(lines(api))
         .fallback(not_served)
 }

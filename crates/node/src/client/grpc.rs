@@ -109,23 +109,23 @@ impl Maintenance for Api {
 
     async fn defragment(
         &self,
-        _: Request<pb::DefragmentRequest>,
+        request: Request<pb::DefragmentRequest>,
     ) -> Result<Response<pb::DefragmentResponse>, Status> {
-        Err(Status::unimplemented("althing keeps its keys in memory and has no file to defragment"))
+        self.defragment(request.into_inner()).await.map(Response::new)
     }
 
     async fn hash(
         &self,
-        _: Request<pb::HashRequest>,
+        request: Request<pb::HashRequest>,
     ) -> Result<Response<pb::HashResponse>, Status> {
-        Err(Status::unimplemented("althing does not serve the hash of its storage yet"))
+        self.hash(request.into_inner()).await.map(Response::new)
     }
 
     async fn hash_kv(
         &self,
-        _: Request<pb::HashKvRequest>,
+        request: Request<pb::HashKvRequest>,
     ) -> Result<Response<pb::HashKvResponse>, Status> {
-        Err(Status::unimplemented("althing does not serve the hash of its keys yet"))
+        self.hash_kv(request.into_inner()).await.map(Response::new)
     }
 
     type SnapshotStream = Pin<Box<dyn Stream<Item = Result<pb::SnapshotResponse, Status>> + Send>>;

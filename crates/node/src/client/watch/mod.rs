@@ -166,21 +166,21 @@ impl Watching {
     }
 
     fn create(&mut self, request: &pb::WatchCreateRequest) {
-        let id = match request.watch_id {
-            0 => self.free_id(),
-            id => id,
-        };
+        let id = request.watch_id;
         let limit = self.api.limits.watches_per_stream;
         let wants = match Wants::of(request) {
             None => Err("mvcc: watcher range is empty"),
-            _ if self.watchers.contains_key(&id) => {
+            _ if id != 0 && self.watchers.contains_key(&id) => {
                 Err("mvcc: duplicate watch ID provided on the WatchStream")
             }
             _ if self.watchers.len() >= limit => Err("etcdserver: too many watches on one stream"),
             Some(wants) => Ok(wants),
         };
         match wants {
-            Ok(wants) => self.begin(id, request.start_revision, wants),
+            Ok(wants) => {
+                let id = if id == 0 { self.free_id() } else { id };
+                self.begin(id, request.start_revision, wants);
+            }
             Err(why) => {
                 let refusal = pb::WatchResponse {
                     created: true,

@@ -1,0 +1,169 @@
+//! The same calls to Althing and to Debian's etcd, and the answers side by side. Every difference
+//! is listed here with its reason, and `docs/etcd-compatibility.md` is what this test says; after a
+//! wanted change run it with `UPDATE_DOCUMENTS=1`.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod keys;
+mod leases;
+mod lines;
+mod page;
+mod servers;
+mod watches;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::Value;
+use support::{PATIENCE, System};
+use tonic::transport::Channel;
+use tonic::{Response, Status};
+
+/// Which calls are known to be answered otherwise, and why. Each says what Althing does.
+const DIFFERENCES: &[(&str, &str, &str)] = &[
+    (
+        "Watch.Watch",
+        "what was compacted away",
+        "the answer also says why in words, and at which revision the store is",
+    ),
+    ("Lock.Lock", "with a lease that is not there", "the code is NotFound, as for a put"),
+    ("Election.Proclaim", "without saying as whom", "the code is InvalidArgument"),
+    ("Election.Resign", "without saying as whom", "the code is InvalidArgument"),
+    ("Cluster.MemberAdd", "at no address", NOT_YET),
+    ("Cluster.MemberRemove", "one that is not there", NOT_YET),
+    ("Cluster.MemberUpdate", "one that is not there", NOT_YET),
+    ("Maintenance.Alarm", "none is raised", "the answer has a header"),
+    ("Maintenance.MoveLeader", "to nobody", NOT_YET),
+    ("Maintenance.Snapshot", "any", NOT_YET),
+];
+
+/// What is refused in one clear sentence.
+const NOT_YET: &str = "not there yet, and refused";
+
+/// What a system said to every call, in the order of the calls.
+struct Notes {
+    channel: Channel,
+    notes: Vec<Note>,
+}
+
+/// The answer to one call.
+#[derive(Debug, PartialEq, Eq)]
+struct Note {
+    /// The service and the call, as in `KV.Put`.
+    call: &'static str,
+    /// What is special about it.
+    case: &'static str,
+    answer: String,
+}
+
+impl Notes {
+    fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// Notes the answer to a call that has one.
+    fn answer<T: Serialize>(
+        &mut self,
+        call: &'static str,
+        case: &'static str,
+        answer: Result<Response<T>, Status>,
+    ) {
+        let answer = match answer {
+            Ok(answer) => as_text(answer.get_ref()),
+            Err(status) => error(&status),
+        };
+
+        self.notes.push(Note { call, case, answer });
+    }
+
+    /// Notes one of several answers, or that there are no more.
+    fn message<T: Serialize>(
+        &mut self,
+        call: &'static str,
+        case: &'static str,
+        message: Result<Option<T>, Status>,
+    ) {
+        let answer = match message {
+            Ok(Some(answer)) => as_text(&answer),
+            Ok(None) => "the end".to_owned(),
+            Err(status) => error(&status),
+        };
+
+        self.notes.push(Note { call, case, answer });
+    }
+}
+
+fn error(status: &Status) -> String {
+    format!("{:?}: {}", status.code(), status.message())
+}
+
+/// As JSON, without what says who answered.
+fn as_text(answer: &impl Serialize) -> String {
+    let mut value = serde_json::to_value(answer).expect("every message has a JSON form");
+    forget_who(&mut value);
+    value.to_string()
+}
+
+fn forget_who(value: &mut Value) {
+    if let Some(Value::Object(header)) = value.get_mut("header") {
+        for name in ["cluster_id", "member_id", "raft_term"] {
+            header.remove(name);
+        }
+    }
+}
+
+/// Waits for an answer; that there is none is an answer too.
+async fn in_time<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let silence = || Err(Status::cancelled("no answer"));
+    tokio::time::timeout(Duration::from_secs(10), answer).await.unwrap_or_else(|_| silence())
+}
+
+async fn everything(system: &System) -> Vec<Note> {
+    let mut notes = Notes { channel: system.channel(), notes: Vec::new() };
+    let noting = async {
+        keys::note(&mut notes).await;
+        leases::note(&mut notes).await;
+        watches::note(&mut notes).await;
+        lines::note(&mut notes).await;
+        servers::note(&mut notes).await;
+    };
+    let ended = tokio::time::timeout(PATIENCE, noting).await;
+    assert!(ended.is_ok(), "{system:?} never answered what follows {:?}", notes.notes.last());
+    notes.notes
+}
+
+#[tokio::test]
+async fn answers_are_etcds_but_for_the_differences_that_are_listed() {
+    let Some(etcd) = System::etcd("answers_are_etcds_but_for_the_differences_that_are_listed")
+    else {
+        return;
+    };
+    let etcds = everything(&etcd).await;
+    drop(etcd);
+    let ours = everything(&System::althing()).await;
+    let places = |notes: &[Note]| -> Vec<_> { notes.iter().map(|it| (it.call, it.case)).collect() };
+    assert_eq!(places(&ours), places(&etcds), "the same calls were made");
+
+    let mut unknown = String::new();
+    let mut met = BTreeSet::new();
+    for (ours, etcds) in ours.iter().zip(&etcds) {
+        let place = (ours.call, ours.case);
+        let is_known = DIFFERENCES.iter().any(|(call, case, _)| (*call, *case) == place);
+        if ours.answer == etcds.answer {
+            continue;
+        }
+        if !is_known {
+            let (call, case) = place;
+            unknown +=
+                &format!("{call}, {case}:\n  ours: {}\n  etcd: {}\n", ours.answer, etcds.answer);
+        }
+        met.insert(place);
+    }
+    assert!(unknown.is_empty(), "differences that are not listed:\n{unknown}");
+    for (call, case, _) in DIFFERENCES {
+        assert!(met.contains(&(*call, *case)), "{call}, {case} is listed and does not differ");
+    }
+    page::check(&ours);
+}
