@@ -1,0 +1,35 @@
+//! Consistent hashing: which node owns this key, which nodes hold its copies, and what moves when
+//! the nodes change.
+//!
+//! Every answer is a function of the *set* of nodes and of the key: never of the order in which
+//! nodes were added, of the process, the platform or the version of the compiler.
+//!
+//! This crate needs no operating system and, without its default feature, no other crate.
+
+#![no_std]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod circle;
+mod error;
+mod hasher;
+mod index;
+mod name;
+mod node;
+mod placement;
+mod word;
+
+pub use circle::{Circle, Walk, hash_of_u32};
+pub use error::RingError;
+pub use hasher::KeyHasher;
+#[cfg(feature = "md5")]
+pub use hasher::Md5;
+#[cfg(feature = "rapidhash")]
+pub use hasher::RapidHash;
+#[cfg(feature = "sha1")]
+pub use hasher::Sha1;
+pub use name::NodeName;
+pub use node::Node;
+pub use placement::Placement;
