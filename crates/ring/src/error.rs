@@ -17,6 +17,8 @@ pub enum RingError {
     DuplicateNode,
     /// No node has this id.
     UnknownNode,
+    /// A ring was to have no points for a unit of weight.
+    NoPointsPerWeight,
     /// There would be more nodes than can be told apart.
     TooManyNodes {
         /// The most nodes there can be.
@@ -36,6 +38,7 @@ impl fmt::Display for RingError {
         match self {
             Self::DuplicateNode => write!(formatter, "two nodes have the same id"),
             Self::UnknownNode => write!(formatter, "no node has this id"),
+            Self::NoPointsPerWeight => write!(formatter, "no points for a unit of weight"),
             Self::TooManyNodes { max } => write!(formatter, "more than {max} nodes"),
             Self::TooManyPoints { needed, max } => {
                 write!(formatter, "{needed} points, and no more than {max} are allowed")

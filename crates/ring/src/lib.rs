@@ -13,12 +13,17 @@ extern crate alloc;
 extern crate std;
 
 mod circle;
+mod domains;
 mod error;
 mod hasher;
 mod index;
 mod name;
 mod node;
 mod placement;
+mod replicas;
+mod ring;
+mod roster;
+mod settings;
 mod word;
 
 pub use circle::{Circle, Walk, hash_of_u32};
@@ -31,5 +36,7 @@ pub use hasher::RapidHash;
 #[cfg(feature = "sha1")]
 pub use hasher::Sha1;
 pub use name::NodeName;
-pub use node::Node;
+pub use node::{IntoNode, Node};
 pub use placement::Placement;
+pub use ring::{DefaultHash, Ring};
+pub use settings::{PointBits, Settings};

@@ -3,15 +3,17 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// A node as the user describes it. An id alone is a node of weight 1 in no particular place:
-/// wherever a node is asked for, an id will do.
+use crate::name::NodeName;
+
+/// A node as the user describes it. Wherever a node is asked for, an id alone will do: a node of
+/// weight 1 in no particular place.
 ///
 /// ```
 /// use althing_ring::Node;
 ///
 /// let big = Node::new("10.0.0.7:11211").weight(3).zone("eu-1a").rack("r12");
 /// assert_eq!((big.id, big.weight), ("10.0.0.7:11211", 3));
-/// assert_eq!(Node::from("b"), Node::new("b").weight(1));
+/// assert_eq!(Node::new("b").weight, 1);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -76,8 +78,33 @@ impl<Id> Node<Id> {
     }
 }
 
-impl<Id> From<Id> for Node<Id> {
-    fn from(id: Id) -> Self {
-        Self::new(id)
+/// What describes a node: a [`Node`], or an id alone for one of weight 1.
+///
+/// ```
+/// use althing_ring::{IntoNode, Node};
+///
+/// assert_eq!("b".into_node(), Node::new("b").weight(1));
+/// ```
+pub trait IntoNode {
+    /// What the node is known by.
+    type Id: NodeName;
+
+    /// The node.
+    fn into_node(self) -> Node<Self::Id>;
+}
+
+impl<Id: NodeName> IntoNode for Id {
+    type Id = Id;
+
+    fn into_node(self) -> Node<Id> {
+        Node::new(self)
+    }
+}
+
+impl<Id: NodeName> IntoNode for Node<Id> {
+    type Id = Id;
+
+    fn into_node(self) -> Self {
+        self
     }
 }
