@@ -17,13 +17,18 @@ mod domains;
 mod error;
 mod hasher;
 mod index;
+mod loads;
 mod name;
 mod node;
 mod placement;
+mod ranges;
 mod replicas;
 mod ring;
 mod roster;
+#[cfg(feature = "serde")]
+mod serial;
 mod settings;
+mod update;
 mod word;
 
 pub use circle::{Circle, Walk, hash_of_u32};
@@ -35,8 +40,10 @@ pub use hasher::Md5;
 pub use hasher::RapidHash;
 #[cfg(feature = "sha1")]
 pub use hasher::Sha1;
+pub use loads::{Loads, LoadsError};
 pub use name::NodeName;
 pub use node::{IntoNode, Node};
 pub use placement::Placement;
+pub use ranges::{Move, Owned};
 pub use ring::{DefaultHash, Ring};
 pub use settings::{PointBits, Settings};
