@@ -6,8 +6,9 @@
 use alloc::collections::BTreeMap;
 use core::fmt;
 
-use crate::placement::Placement as _;
-use crate::replicas::Seen;
+use crate::hasher::KeyHasher;
+use crate::name::NodeName;
+use crate::node::Node;
 use crate::ring::Ring;
 
 /// How much each node carries, and how far above its share it may go.
@@ -29,6 +30,9 @@ use crate::ring::Ring;
 /// assert_eq!(loads.total(), 300);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// Where the limits are others than these, such as a number of connections for each node, there is
+/// [`Ring::first_that`].
 ///
 /// The loads are kept by id, not by ring: a ring may change while they stand. What a node carries
 /// that is then above its bound stays until it is released.
@@ -52,9 +56,6 @@ pub struct Loads<Id: Ord> {
 pub enum LoadsError {
     /// No node of the ring has any weight.
     NoNodes,
-    /// Every node of the ring carries as much as it may. As long as everything that is counted lies
-    /// on nodes of this ring, this cannot be.
-    AllFull,
     /// The node carries nothing that could be released.
     NothingToRelease,
 }
@@ -105,15 +106,15 @@ impl<Id: Ord + Clone> Loads<Id> {
     /// ```
     ///
     /// # Errors
-    /// A ring without nodes, or one whose nodes are all full because something lies on nodes that are
-    /// not in it.
-    pub fn place<'a, H: crate::KeyHasher>(
+    /// A ring of which no node has any weight. That all are full cannot be: the bounds of the nodes
+    /// sum to more than is placed.
+    pub fn place<'a, H: KeyHasher>(
         &mut self,
         ring: &'a Ring<Id, H>,
         key: impl AsRef<[u8]>,
     ) -> Result<&'a Id, LoadsError>
     where
-        Id: crate::NodeName,
+        Id: NodeName,
     {
         self.place_hash(ring, ring.hash(key))
     }
@@ -135,7 +136,10 @@ impl<Id: Ord + Clone> Loads<Id> {
         ring: &'a Ring<Id, H>,
         hash: u64,
     ) -> Result<&'a Id, LoadsError> {
-        let id = self.first_with_room(ring, hash)?;
+        let has_room =
+            |node: &Node<Id>| self.of(&node.id) < self.bound_of_weight(ring, node.weight);
+        // The bounds sum to more than all that is placed, so that some node is below its own.
+        let id = ring.first_that(hash, has_room).ok_or(LoadsError::NoNodes)?;
         // A count of things that were placed one by one does not reach 2^64.
         self.total += 1;
         *self.loads.entry(id.clone()).or_insert(0) += 1;
@@ -210,44 +214,12 @@ impl<Id: Ord + Clone> Loads<Id> {
         let share = percent * (u128::from(self.total) + 1) * u128::from(weight);
         u64::try_from(share.div_ceil(100 * u128::from(ring.weight))).unwrap_or(u64::MAX)
     }
-
-    fn first_with_room<'a, H>(
-        &self,
-        ring: &'a Ring<Id, H>,
-        hash: u64,
-    ) -> Result<&'a Id, LoadsError> {
-        let has_room = |slot| {
-            let node = ring.roster.node(slot);
-            self.of(&node.id) < self.bound_of_weight(ring, node.weight)
-        };
-        let hash = hash & ring.mask;
-        let owner = ring.circle.owner(hash).ok_or(LoadsError::NoNodes)?;
-        if has_room(owner) {
-            return Ok(ring.id(owner));
-        }
-        let live = ring.live_nodes();
-        let mut full = Seen::new(live);
-        let mut left = live;
-        for slot in ring.circle.walk(hash) {
-            if full.insert(slot) {
-                if has_room(slot) {
-                    return Ok(ring.id(slot));
-                }
-                left -= 1;
-            }
-            if left == 0 {
-                break;
-            }
-        }
-        Err(LoadsError::AllFull)
-    }
 }
 
 impl fmt::Display for LoadsError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::NoNodes => "no node of the ring has any weight",
-            Self::AllFull => "every node of the ring carries as much as it may",
             Self::NothingToRelease => "the node carries nothing that could be released",
         })
     }

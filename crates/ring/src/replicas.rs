@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::node::Node;
 use crate::placement::Placement;
 use crate::ring::Ring;
 
@@ -45,6 +46,44 @@ impl<Id, H> Placement<Id> for Ring<Id, H> {
 }
 
 impl<Id, H> Ring<Id, H> {
+    /// The first node from `hash` on that `accepts` takes, each node being asked at most once, the
+    /// owner first; `None` if it takes none. For whoever spills over: a node that is full or does not
+    /// answer is one not to accept.
+    ///
+    /// ```
+    /// use althing_ring::{Placement, Ring};
+    ///
+    /// let ring = Ring::new(["a", "b", "c"])?;
+    /// let copies = ring.replicas("user:42", 3);
+    /// let second = ring.first_that(ring.hash("user:42"), |node| node.id != *copies[0]);
+    /// assert_eq!(second, Some(copies[1]));
+    /// assert_eq!(ring.first_that(7, |_| false), None);
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
+    pub fn first_that(&self, hash: u64, mut accepts: impl FnMut(&Node<Id>) -> bool) -> Option<&Id> {
+        let hash = hash & self.mask;
+        let owner = self.roster.node(self.circle.owner(hash)?);
+        if accepts(owner) {
+            return Some(&owner.id);
+        }
+        let mut asked = Seen::new(self.live);
+        asked.insert(self.circle.owner(hash)?);
+        let mut left = self.live - 1;
+        for slot in self.circle.walk(hash) {
+            if left == 0 {
+                break;
+            }
+            if asked.insert(slot) {
+                let node = self.roster.node(slot);
+                if accepts(node) {
+                    return Some(&node.id);
+                }
+                left -= 1;
+            }
+        }
+        None
+    }
+
     #[inline]
     pub(crate) fn id(&self, slot: u32) -> &Id {
         self.roster.id(slot)
@@ -105,18 +144,18 @@ impl<Id, H> Ring<Id, H> {
 }
 
 /// A set of small numbers that grows to a known size.
-pub(crate) enum Seen {
+enum Seen {
     Few([u32; FEW], usize),
     Many(Vec<u64>),
 }
 
 impl Seen {
-    pub(crate) fn new(size: usize) -> Self {
+    fn new(size: usize) -> Self {
         if size <= FEW { Self::Few([0; FEW], 0) } else { Self::Many(Vec::new()) }
     }
 
     /// Whether `number` is new.
-    pub(crate) fn insert(&mut self, number: u32) -> bool {
+    fn insert(&mut self, number: u32) -> bool {
         match self {
             Self::Few(numbers, count) => {
                 let new = !numbers[..*count].contains(&number);

@@ -23,6 +23,12 @@ impl<Id> Default for Roster<Id> {
 }
 
 impl<Id> Roster<Id> {
+    /// The node in a slot that is taken.
+    #[inline]
+    pub(crate) fn node(&self, slot: u32) -> &Node<Id> {
+        &self.nodes[slot as usize]
+    }
+
     /// The id in a slot that is taken.
     #[inline]
     pub(crate) fn id(&self, slot: u32) -> &Id {
@@ -58,12 +64,6 @@ impl<Id: Ord> Roster<Id> {
         Id: Borrow<Q>,
     {
         self.position(id).ok().map(|position| self.order[position])
-    }
-
-    /// The node in a slot that is taken.
-    #[inline]
-    pub(crate) fn node(&self, slot: u32) -> &Node<Id> {
-        &self.nodes[slot as usize]
     }
 
     /// The node in a slot that is taken; its id must stay what it is.

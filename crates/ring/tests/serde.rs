@@ -49,6 +49,6 @@ fn nobody_can_raise_the_limit_on_points_from_outside() {
     let mut value = serde_json::to_value(ring()).expect("a ring can be written");
     value["settings"]["points_max"] = (1_u64 << 40).into();
     let read: Result<Ring<String>, _> = serde_json::from_value(value);
-    let settings = read.map_or(Settings::default(), |ring| ring.settings());
+    let settings = read.map_or_else(|_| Settings::default(), |ring| ring.settings());
     assert_eq!(settings.points_max, Settings::default().points_max);
 }
