@@ -152,4 +152,17 @@ mod tests {
             assert_eq!(place(0, lines), (0, 0));
         }
     }
+
+    #[test]
+    fn a_search_begins_at_the_first_point_of_its_bucket() {
+        let step = u64::MAX / 1_000;
+        let words: Vec<u64> = (0..1_000).map(|point| point_of(point * step)).collect();
+        let index = Index::new(&words);
+        let lines = index.lines.len() - 1;
+        for target in (0..5_000).map(|part| point_of(part * (step / 5))) {
+            let bucket = place(target, lines);
+            let before = words.partition_point(|&word| place(word, lines) < bucket);
+            assert_eq!(index.start(target), (before, bucket.0), "{target:#x}");
+        }
+    }
 }

@@ -8,9 +8,11 @@ use crate::node::Node;
 
 /// Nodes in slots. A slot keeps its number as long as its node is there, and is then used again.
 ///
-/// **Invariant**: `order` has every taken slot once, by ascending id; `free` has all others.
+/// **Invariant**: `ids` are those of `nodes`; `order` has every taken slot once, by ascending id; `free` has all others.
 #[derive(Clone, Debug)]
 pub(crate) struct Roster<Id> {
+    /// The ids once more, close together: they are all that a lookup reads.
+    ids: Vec<Id>,
     nodes: Vec<Node<Id>>,
     order: Vec<u32>,
     free: Vec<u32>,
@@ -18,7 +20,7 @@ pub(crate) struct Roster<Id> {
 
 impl<Id> Default for Roster<Id> {
     fn default() -> Self {
-        Self { nodes: Vec::new(), order: Vec::new(), free: Vec::new() }
+        Self { ids: Vec::new(), nodes: Vec::new(), order: Vec::new(), free: Vec::new() }
     }
 }
 
@@ -32,20 +34,24 @@ impl<Id> Roster<Id> {
     /// The id in a slot that is taken.
     #[inline]
     pub(crate) fn id(&self, slot: u32) -> &Id {
-        &self.nodes[slot as usize].id
+        &self.ids[slot as usize]
     }
 }
 
 impl<Id: Ord> Roster<Id> {
     /// The nodes in the order of their ids, which are the numbers of their slots too; `None` if two
     /// ids are equal. There are no more than 2^32 of them.
-    pub(crate) fn new(mut nodes: Vec<Node<Id>>) -> Option<Self> {
+    pub(crate) fn new(mut nodes: Vec<Node<Id>>) -> Option<Self>
+    where
+        Id: Clone,
+    {
         nodes.sort_by(|one, other| one.id.cmp(&other.id));
         if nodes.windows(2).any(|pair| pair[0].id == pair[1].id) {
             return None;
         }
+        let ids = nodes.iter().map(|node| node.id.clone()).collect();
         let order = (0..nodes.len() as u32).collect();
-        Some(Self { nodes, order, free: Vec::new() })
+        Some(Self { ids, nodes, order, free: Vec::new() })
     }
 
     /// How many nodes there are.
@@ -73,7 +79,7 @@ impl<Id: Ord> Roster<Id> {
 
     /// Which of two taken slots comes first where points are equal: the one with the smaller id.
     pub(crate) fn compare(&self, one: u32, other: u32) -> Ordering {
-        self.node(one).id.cmp(&self.node(other).id)
+        self.id(one).cmp(self.id(other))
     }
 
     /// The taken slots by ascending id.
@@ -82,14 +88,20 @@ impl<Id: Ord> Roster<Id> {
     }
 
     /// Gives a node a slot; `None` if its id is taken.
-    pub(crate) fn insert(&mut self, node: Node<Id>) -> Option<u32> {
+    pub(crate) fn insert(&mut self, node: Node<Id>) -> Option<u32>
+    where
+        Id: Clone,
+    {
         let position = self.position(&node.id).err()?;
+        let id = node.id.clone();
         let slot = match self.free.pop() {
             Some(slot) => {
+                self.ids[slot as usize] = id;
                 self.nodes[slot as usize] = node;
                 slot
             }
             None => {
+                self.ids.push(id);
                 self.nodes.push(node);
                 (self.nodes.len() - 1) as u32
             }
@@ -109,6 +121,6 @@ impl<Id: Ord> Roster<Id> {
     where
         Id: Borrow<Q>,
     {
-        self.order.binary_search_by(|&slot| self.node(slot).id.borrow().cmp(id))
+        self.order.binary_search_by(|&slot| self.id(slot).borrow().cmp(id))
     }
 }
