@@ -4,6 +4,9 @@
 //! that every acknowledged write is there, stops them, does the same with three nodes of the other,
 //! and so on in turn, so that a change in the machine's mood meets both. Only one cluster exists at
 //! a time. Where a check fails there is no figure.
+//!
+//! `cargo run --release -p althing-bench --features ring -- ring` does the same with Althing's ring
+//! and the other crates that find the owner of a key.
 
 mod cluster;
 mod compare;
@@ -12,6 +15,8 @@ mod load;
 mod metrics;
 mod process;
 mod report;
+#[cfg(feature = "ring")]
+mod ring;
 mod system;
 
 use std::path::PathBuf;
@@ -36,6 +41,11 @@ enum Against {
 Build both first: cargo build --release -p althing-cli -p althing-bench
 Example: cargo run --release -p althing-bench -- etcd --rounds 5 -o json > figures.json")]
     Etcd(Plan),
+    /// Althing's ring against other crates: lookup, copies, building, adding, balance
+    #[cfg(feature = "ring")]
+    #[command(after_help = "\
+Example: cargo run --release -p althing-bench --features ring -- ring --plots docs/ring")]
+    Ring(ring::Plan),
 }
 
 /// What to run.
@@ -98,8 +108,12 @@ impl Plan {
 }
 
 fn main() -> ExitCode {
-    let Arguments { against: Against::Etcd(plan) } = Arguments::parse();
-    match run(&plan) {
+    let result = match Arguments::parse().against {
+        Against::Etcd(plan) => run(&plan),
+        #[cfg(feature = "ring")]
+        Against::Ring(plan) => ring::run(&plan),
+    };
+    match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -108,10 +122,14 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(plan: &Plan) -> Result<()> {
+fn warn_if_debug() {
     if cfg!(debug_assertions) {
         eprintln!("warning: this is a debug build, so its figures mean nothing; use --release");
     }
+}
+
+fn run(plan: &Plan) -> Result<()> {
+    warn_if_debug();
     // One thread: on a small machine the load generator must leave the cores to the servers.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = tokio::task::LocalSet::new();
