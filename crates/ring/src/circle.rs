@@ -12,7 +12,7 @@ use crate::word::{POINT_MASK, SLOTS_MAX, point_of, slot_of, word};
 
 /// How many words are compared at once, without a branch between them; also how many copies of the
 /// first point's node stand behind the last point, where a search that goes past it ends.
-const STRIDE: usize = 4;
+pub(crate) const STRIDE: usize = 3;
 
 /// Sorted points, each with the slot of its node: a number below [`Circle::SLOTS_MAX`] which the
 /// caller gives a meaning.
@@ -43,7 +43,7 @@ impl Circle {
     /// How many slots there can be: 1,048,576.
     pub const SLOTS_MAX: usize = SLOTS_MAX;
 
-    /// How many points there can be: 2,147,483,648, at eleven bytes each.
+    /// How many points there can be: 2,147,483,648, at about ten bytes each.
     pub const POINTS_MAX: usize = 1 << 31;
 
     /// A circle with these points: pairs of a place and a slot, in any order; those of equal place
@@ -94,7 +94,7 @@ impl Circle {
     #[inline]
     pub fn owner(&self, hash: u64) -> Option<u32> {
         // Behind the last point stands the first one's slot, so nothing needs to go round here.
-        Some(slot_of(*self.words.get(self.lower_bound(point_of(hash)))?))
+        Some(slot_of(self.search(point_of(hash))?.1))
     }
 
     /// The position of the first point that is at `hash` or after it, going round past the end;
@@ -199,15 +199,19 @@ impl Circle {
     /// How many points are less than `target`.
     #[inline]
     fn lower_bound(&self, target: u64) -> usize {
-        let (start, line) = self.index.start(target);
-        let Some(next) = self.words.get(start..).and_then(<[u64]>::first_chunk::<STRIDE>) else {
-            return 0;
-        };
+        self.search(target).map_or(0, |(position, _)| position)
+    }
+
+    /// The position of the first word that is not less than `target`, and the word; `None` if there is
+    /// no point.
+    #[inline]
+    fn search(&self, target: u64) -> Option<(usize, u64)> {
+        let start = self.index.start(target)?;
+        let next: &[u64; STRIDE] = self.words.get(start..start + STRIDE)?.try_into().ok()?;
         let less = next.iter().map(|&word| usize::from(word < target)).sum::<usize>();
-        if less < STRIDE {
-            start + less
-        } else {
-            self.lower_bound_from(start + STRIDE, line, target)
+        match next.get(less) {
+            Some(&word) => Some((start + less, word)),
+            None => Some(self.search_from(start + STRIDE, target)),
         }
     }
 
@@ -215,8 +219,10 @@ impl Circle {
     /// points are crowded.
     #[cold]
     #[inline(never)]
-    fn lower_bound_from(&self, start: usize, line: usize, target: u64) -> usize {
-        start + self.words[start..self.index.end(line)].partition_point(|&word| word < target)
+    fn search_from(&self, start: usize, target: u64) -> (usize, u64) {
+        let rest = &self.words[start..self.index.end(target)];
+        let position = start + rest.partition_point(|&word| word < target);
+        (position, self.words[position])
     }
 
     /// Puts `added` in, which is in order; `order` says which of two slots is first where points are

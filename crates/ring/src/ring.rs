@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::borrow::Borrow;
 use core::fmt;
 
-use crate::circle::Circle;
+use crate::circle::{Circle, STRIDE};
 use crate::domains::Domains;
 use crate::error::RingError;
 use crate::hasher::KeyHasher;
@@ -122,7 +122,7 @@ impl<Id: NodeName, H: KeyHasher> Ring<Id, H> {
             needed = needed.saturating_add(self.points_of(self.roster.node(slot)));
         }
         self.check_points(needed)?;
-        let mut words = Vec::with_capacity(needed as usize + 4);
+        let mut words = Vec::with_capacity(needed as usize + STRIDE);
         for slot in 0..self.roster.slots() as u32 {
             let points = self.points_of(self.roster.node(slot));
             self.make(slot, 0..points, &mut words);

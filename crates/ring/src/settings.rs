@@ -17,7 +17,7 @@ use crate::circle::Circle;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Settings {
     /// Points for each unit of weight: the virtual nodes. More of them share more evenly, with a
-    /// standard deviation of about `1 / sqrt(points)` of a node's share, and take eleven bytes each.
+    /// standard deviation of about `1 / sqrt(points)` of a node's share, and take ten bytes each.
     /// At least 1.
     pub points_per_weight: u32,
     /// How much of a hash counts.
