@@ -37,7 +37,7 @@ impl Contestant for Pingora {
         Self(pingora_ketama::Continuum::new(&buckets))
     }
 
-    #[inline]
+    #[inline(always)]
     fn owner(&self, key: &Key) -> u32 {
         match self.0.node(key) {
             Some(SocketAddr::V4(address)) => address.ip().to_bits(),
@@ -58,7 +58,7 @@ impl Contestant for Hashring {
         Self(ring)
     }
 
-    #[inline]
+    #[inline(always)]
     fn owner(&self, key: &Key) -> u32 {
         self.0.get(key).expect("there are nodes").0
     }
@@ -84,12 +84,12 @@ impl Contestant for ConsistentHashRing {
         Self(builder.nodes_iter(first..first + nodes).build())
     }
 
-    #[inline]
+    #[inline(always)]
     fn owner(&self, key: &Key) -> u32 {
         *self.0.get(key)
     }
 
-    #[inline]
+    #[inline(always)]
     fn three(&self, key: &Key) -> Option<[u32; 3]> {
         let mut nodes = self.0.replicas(key);
         Some([*nodes.next()?, *nodes.next()?, *nodes.next()?])
@@ -114,12 +114,12 @@ impl Contestant for ConsistentHash {
         Self(StaticRing::new(consistent_hash::DefaultHash, nodes))
     }
 
-    #[inline]
+    #[inline(always)]
     fn owner(&self, key: &Key) -> u32 {
         self.0.calc_candidates(key).next().expect("there are nodes").key
     }
 
-    #[inline]
+    #[inline(always)]
     fn three(&self, key: &Key) -> Option<[u32; 3]> {
         let mut nodes = self.0.calc_candidates(key);
         Some([nodes.next()?.key, nodes.next()?.key, nodes.next()?.key])
@@ -143,7 +143,7 @@ impl Contestant for HashRings {
         Self(ring)
     }
 
-    #[inline]
+    #[inline(always)]
     fn owner(&self, key: &Key) -> u32 {
         *self.0.get_node(key)
     }
@@ -176,7 +176,7 @@ impl Contestant for Conhash {
         Self(ring)
     }
 
-    #[inline]
+    #[inline(always)]
     fn owner(&self, key: &Key) -> u32 {
         self.0.get(key).expect("there are nodes").0
     }
@@ -201,12 +201,12 @@ impl Contestant for Mpchash {
         Self(ring)
     }
 
-    #[inline]
+    #[inline(always)]
     fn owner(&self, key: &Key) -> u32 {
         *self.0.node(key).expect("there are nodes").node()
     }
 
-    #[inline]
+    #[inline(always)]
     fn three(&self, key: &Key) -> Option<[u32; 3]> {
         let nodes = self.0.replicas(key, 3);
         Some([*nodes.first()?.node(), *nodes.get(1)?.node(), *nodes.get(2)?.node()])
@@ -230,7 +230,7 @@ impl Contestant for Anchorhash {
         Self(builder.with_resources(first..first + nodes).build(capacity))
     }
 
-    #[inline]
+    #[inline(always)]
     fn owner(&self, key: &Key) -> u32 {
         *self.0.get_resource(*key).expect("there are nodes")
     }
@@ -252,7 +252,7 @@ impl Contestant for Maglev {
         Self(maglev::Maglev::with_capacity(first..first + nodes, capacity))
     }
 
-    #[inline]
+    #[inline(always)]
     fn owner(&self, key: &Key) -> u32 {
         *self.0.get(key).expect("there are nodes")
     }
@@ -268,7 +268,7 @@ impl Contestant for Jumphash {
         Self(jumphash::JumpHasher::new_with_keys(1, 2), first, nodes)
     }
 
-    #[inline]
+    #[inline(always)]
     fn owner(&self, key: &Key) -> u32 {
         self.1 + self.0.slot(key, self.2)
     }
