@@ -1,6 +1,9 @@
 //! What holds for every ring, whatever its nodes and its hash.
 
 mod changes;
+mod hostile;
+mod large;
+mod loads;
 mod model;
 mod shares;
 
