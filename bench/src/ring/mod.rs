@@ -2,7 +2,8 @@
 //!
 //! All are given the same keys, 160 points a node where they have points, and their turn in every
 //! round, pinned to one core. What counts are ratios to the *bound*, measured in the same rounds:
-//! hashing the key and one load, at a place the hash gives, from a table that fits the second cache.
+//! hashing the key and one load, at a place the hash gives, from a table that fits the second
+//! cache.
 
 mod balance;
 mod contestant;

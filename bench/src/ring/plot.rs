@@ -123,7 +123,8 @@ impl Chart {
         let _ = writeln!(
             svg,
             "<text x=\"{middle}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n\
-             <text transform=\"translate(18 {height}) rotate(-90)\" text-anchor=\"middle\">{}</text>",
+             <text transform=\"translate(18 {height}) rotate(-90)\" text-anchor=\"middle\">\
+             {}</text>",
             HEIGHT - 12.0,
             self.across,
             self.up

@@ -108,7 +108,8 @@ impl Visitor for Gather<'_> {
     }
 }
 
-/// The time of one lookup of a turn, after the same turn once to bring its memory back into the caches.
+/// The time of one lookup of a turn, after the same turn once to bring its memory back into the
+/// caches.
 fn nanoseconds<C>(contestant: &C, turn: fn(&C, &[Key]), keys: &[Key]) -> f64 {
     turn(contestant, keys);
     let start = Instant::now();

@@ -24,7 +24,8 @@ pub(crate) const STRIDE: usize = 3;
 /// ```
 /// use althing_ring::{Circle, hash_of_u32};
 ///
-/// let circle = Circle::new([(300, 7), (100, 4), (200, 5)].map(|(point, slot)| (hash_of_u32(point), slot)))?;
+/// let points = [(300, 7), (100, 4), (200, 5)];
+/// let circle = Circle::new(points.map(|(point, slot)| (hash_of_u32(point), slot)))?;
 /// assert_eq!(circle.owner(hash_of_u32(150)), Some(5));
 /// assert_eq!(circle.owner(hash_of_u32(200)), Some(5));
 /// assert_eq!(circle.owner(hash_of_u32(301)), Some(4));
@@ -114,8 +115,8 @@ impl Circle {
         (!self.is_empty()).then_some(if position == self.len() { 0 } else { position })
     }
 
-    /// The position of the last place that is at `hash` or before it, going round past the beginning,
-    /// and there of the first of its points; `None` if there is no point.
+    /// The position of the last place that is at `hash` or before it, going round past the
+    /// beginning, and there of the first of its points; `None` if there is no point.
     ///
     /// ```
     /// use althing_ring::Circle;
@@ -202,8 +203,8 @@ impl Circle {
         self.search(target).map_or(0, |(position, _)| position)
     }
 
-    /// The position of the first word that is not less than `target`, and the word; `None` if there is
-    /// no point.
+    /// The position of the first word that is not less than `target`, and the word; `None` if
+    /// there is no point.
     #[inline]
     fn search(&self, target: u64) -> Option<(usize, u64)> {
         let start = self.index.start(target)?;
@@ -225,8 +226,8 @@ impl Circle {
         (position, self.words[position])
     }
 
-    /// Puts `added` in, which is in order; `order` says which of two slots is first where points are
-    /// equal.
+    /// Puts `added` in, which is in order; `order` says which of two slots is first where points
+    /// are equal.
     pub(crate) fn insert(&mut self, added: &[u64], order: impl Fn(u32, u32) -> Ordering) {
         if added.is_empty() {
             return;
@@ -247,7 +248,8 @@ impl Circle {
         self.close();
     }
 
-    /// Takes `removed` out, which is in order and in the circle; `order` is that of [`Self::insert`].
+    /// Takes `removed` out, which is in order and in the circle; `order` is that of
+    /// [`Self::insert`].
     pub(crate) fn remove(&mut self, removed: &[u64], order: impl Fn(u32, u32) -> Ordering) {
         let Some(&first) = removed.first() else { return };
         let mut position = 0;

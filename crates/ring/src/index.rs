@@ -2,8 +2,9 @@
 //!
 //! The circle is cut into equal buckets, about two for each point, and the buckets are put into
 //! groups. A group says how many points lie before it, and a bucket how many of the group's points
-//! lie before it: both are needed, but neither waits for the other. A count that does not fit its byte is cut to 255: the start is then too early, which costs time
-//! and is never wrong, because whoever looks goes forward from it.
+//! lie before it: both are needed, but neither waits for the other. A count that does not fit its
+//! byte is cut to 255: the start is then too early, which costs time and is never wrong, because
+//! whoever looks goes forward from it.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -38,8 +39,8 @@ impl Index {
         index
     }
 
-    /// A position at or before the first point that is not less than `target`; `None` if there is no
-    /// point.
+    /// A position at or before the first point that is not less than `target`; `None` if there is
+    /// no point.
     #[inline]
     pub(crate) fn start(&self, target: u64) -> Option<usize> {
         let bucket = self.bucket(target);
@@ -54,7 +55,8 @@ impl Index {
 
     /// Follows a change: `changed`, which is sorted, was put into `words` or taken out of them.
     pub(crate) fn update(&mut self, words: &[u64], changed: &[u64]) {
-        // Built again when it is too coarse or too fine; between that, only what changed is touched.
+        // Built again when it is too coarse or too fine; between that, only what changed is
+        // touched.
         let groups = self.bases.len().saturating_sub(1);
         let fits = words.len() <= groups * POINTS_PER_GROUP * 2
             && groups * POINTS_PER_GROUP <= words.len() * 2 + POINTS_PER_GROUP;
@@ -62,8 +64,8 @@ impl Index {
             *self = Self::new(words);
             return;
         }
-        // The words themselves say how many of them are in a group that changed; the bases behind it
-        // move by what that is more or less than before.
+        // The words themselves say how many of them are in a group that changed; the bases behind
+        // it move by what that is more or less than before.
         let mut moved = 0_u32;
         let mut next = 0;
         for &word in changed {

@@ -9,9 +9,9 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddr
 
 /// A stable identity of a node.
 ///
-/// The bytes place the node's points, so they must be the same in every program that should agree on
-/// owners, and differ between nodes; the order settles ties between nodes, so it must be total and
-/// the same everywhere too.
+/// The bytes place the node's points, so they must be the same in every program that should agree
+/// on owners, and differ between nodes; the order settles ties between nodes, so it must be total
+/// and the same everywhere too.
 ///
 /// Strings are their bytes and numbers their decimal digits, so that `7_u32`, `7_u64` and `"7"` are
 /// placed alike. Addresses are their usual text.

@@ -27,8 +27,8 @@ pub struct Node<Id> {
     /// be in the same.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub zone: Option<String>,
-    /// What fails together within the zone: a rack, a machine. Racks of different zones are different,
-    /// even if they share a name.
+    /// What fails together within the zone: a rack, a machine. Racks of different zones are
+    /// different, even if they share a name.
     #[cfg_attr(feature = "serde", serde(default, skip_serializing_if = "Option::is_none"))]
     pub rack: Option<String>,
     /// The node's points, if they are set by hand instead of made from its name; its weight then
@@ -67,8 +67,8 @@ impl<Id> Node<Id> {
     /// ```
     /// use althing_ring::{Node, Placement, Ring, hash_of_u32};
     ///
-    /// let at = |points: [u32; 2]| points.map(hash_of_u32);
-    /// let ring = Ring::new([Node::new("a").points(at([0, 180])), Node::new("b").points(at([90, 270]))])?;
+    /// let node = |id, points: [u32; 2]| Node::new(id).points(points.map(hash_of_u32));
+    /// let ring = Ring::new([node("a", [0, 180]), node("b", [90, 270])])?;
     /// assert_eq!(ring.owner_of(hash_of_u32(100)), Some(&"a"));
     /// # Ok::<(), althing_ring::RingError>(())
     /// ```

@@ -26,10 +26,10 @@ pub trait Placement<Id> {
     /// The node that owns `hash`; `None` if no node can own anything.
     fn owner_of(&self, hash: u64) -> Option<&Id>;
 
-    /// Fills `found` from the front with the nodes that hold copies of `hash`, the owner first, each
-    /// node once, in the order in which they should be asked. Returns how many it found, which is
-    /// less than the length of `found` only if there are not as many nodes. The rest of `found` is
-    /// left as it was.
+    /// Fills `found` from the front with the nodes that hold copies of `hash`, the owner first,
+    /// each node once, in the order in which they should be asked. Returns how many it found,
+    /// which is less than the length of `found` only if there are not as many nodes. The rest of
+    /// `found` is left as it was.
     ///
     /// This is the form that allocates nothing.
     fn replicas_into<'a>(&'a self, hash: u64, found: &mut [Option<&'a Id>]) -> usize;
@@ -37,8 +37,8 @@ pub trait Placement<Id> {
     /// How many nodes can own something: those that have weight.
     fn live_nodes(&self) -> usize;
 
-    /// The first `count` nodes for `hash`, as [`Self::replicas_into`] finds them; fewer if there are
-    /// not as many.
+    /// The first `count` nodes for `hash`, as [`Self::replicas_into`] finds them; fewer if there
+    /// are not as many.
     fn replicas_of(&self, hash: u64, count: usize) -> Vec<&Id> {
         let mut found = vec![None; count.min(self.live_nodes())];
         let count = self.replicas_into(hash, &mut found);

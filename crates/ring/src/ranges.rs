@@ -116,8 +116,8 @@ impl<Id: Ord, H> Ring<Id, H> {
         slots.map(move |&slot| (self.id(slot), owned[slot as usize] as f64 / HASHES))
     }
 
-    /// The circle from hash 0 on: the last hash of each piece and its owner. The last piece ends with
-    /// the last hash.
+    /// The circle from hash 0 on: the last hash of each piece and its owner. The last piece ends
+    /// with the last hash.
     fn arcs(&self) -> impl Iterator<Item = (u64, Option<&Id>)> + '_ {
         self.slot_arcs().map(|(last, slot)| (last, slot.map(|slot| self.id(slot))))
     }

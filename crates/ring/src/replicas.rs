@@ -15,8 +15,8 @@ impl<Id, H> Placement<Id> for Ring<Id, H> {
         Some(self.id(self.circle.owner(hash & self.mask)?))
     }
 
-    /// Where the ring has zones or racks, walks on until there is a node of each, as far as `found` has
-    /// room: at worst once round for zones, once for racks and once for nodes.
+    /// Where the ring has zones or racks, walks on until there is a node of each, as far as
+    /// `found` has room: at worst once round for zones, once for racks and once for nodes.
     #[inline]
     fn replicas_into<'a>(&'a self, hash: u64, found: &mut [Option<&'a Id>]) -> usize {
         let wanted = found.len().min(self.live);
@@ -47,8 +47,8 @@ impl<Id, H> Placement<Id> for Ring<Id, H> {
 
 impl<Id, H> Ring<Id, H> {
     /// The first node from `hash` on that `accepts` takes, each node being asked at most once, the
-    /// owner first; `None` if it takes none. For whoever spills over: a node that is full or does not
-    /// answer is one not to accept.
+    /// owner first; `None` if it takes none. For whoever spills over: a node that is full or does
+    /// not answer is one not to accept.
     ///
     /// ```
     /// use althing_ring::{Placement, Ring};

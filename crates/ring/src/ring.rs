@@ -35,13 +35,14 @@ pub type DefaultHash = fn(&[u8]) -> u64;
 /// # Ok::<(), althing_ring::RingError>(())
 /// ```
 ///
-/// **Where the points are.** Point `k` of a node, counted from 0, is the hash of its name followed by
-/// `k` in four bytes, the lowest first. A node has [`Settings::points_per_weight`] of them for each unit of
-/// its weight, whatever the others weigh, so that a change to one node moves keys to it or from it
-/// and never between others. Points at the same place are all kept; the smallest id comes first.
+/// **Where the points are.** Point `k` of a node, counted from 0, is the hash of its name followed
+/// by `k` in four bytes, the lowest first. A node has [`Settings::points_per_weight`] of them for
+/// each unit of its weight, whatever the others weigh, so that a change to one node moves keys to
+/// it or from it and never between others. Points at the same place are all kept; the smallest id
+/// comes first.
 ///
-/// **Invariant**: the circle has exactly the points of the nodes in the roster, ordered by point and
-/// id; `live` and `weight` count the nodes that have points, and they alone are in a domain.
+/// **Invariant**: the circle has exactly the points of the nodes in the roster, ordered by point
+/// and id; `live` and `weight` count the nodes that have points, and they alone are in a domain.
 #[derive(Clone)]
 pub struct Ring<Id, H = DefaultHash> {
     pub(crate) circle: Circle,
@@ -75,11 +76,13 @@ impl<Id: NodeName, H: KeyHasher> Ring<Id, H> {
     /// use althing_ring::{KeyHasher, Node, Ring, Settings};
     ///
     /// let fnv = |bytes: &[u8]| {
-    ///     let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    ///     const PRIME: u64 = 0x100_0000_01b3;
+    ///     let step = |hash: u64, &byte: &u8| (hash ^ u64::from(byte)).wrapping_mul(PRIME);
     ///     // FNV's upper bits hardly depend on the last bytes, and it is they that count.
     ///     bytes.iter().fold(0xcbf2_9ce4_8422_2325, step).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     /// };
-    /// let ring = Ring::with(Settings::default(), fnv, [Node::new(1_u32), Node::new(2).weight(3)])?;
+    /// let nodes = [Node::new(1_u32), Node::new(2).weight(3)];
+    /// let ring = Ring::with(Settings::default(), fnv, nodes)?;
     /// assert!(ring.owner("user:42").is_some());
     /// # Ok::<(), althing_ring::RingError>(())
     /// ```
@@ -165,15 +168,16 @@ impl<Id: NodeName, H: KeyHasher> Ring<Id, H> {
         self.owner_of(self.hash(key))
     }
 
-    /// The nodes that hold copies of a key, the owner first, each node once; fewer than `count` only
-    /// if there are not as many. As long as there are zones left, each is in a zone of its own, and
-    /// after that in a rack of its own as long as there are racks left.
+    /// The nodes that hold copies of a key, the owner first, each node once; fewer than `count`
+    /// only if there are not as many. As long as there are zones left, each is in a zone of its
+    /// own, and after that in a rack of its own as long as there are racks left.
     ///
     /// ```
     /// use althing_ring::{Node, Ring};
     ///
     /// let node = |id, zone| Node::new(id).zone(zone);
-    /// let ring = Ring::new([node(1_u32, "east"), node(2, "east"), node(3, "west"), node(4, "west")])?;
+    /// let east = [node(1_u32, "east"), node(2, "east")];
+    /// let ring = Ring::new(east.into_iter().chain([node(3, "west"), node(4, "west")]))?;
     /// let copies = ring.replicas("user:42", 2);
     /// assert_eq!(copies[0], ring.owner("user:42").expect("there are nodes"));
     /// assert_ne!(*copies[0] <= 2, *copies[1] <= 2, "one in the east and one in the west");
@@ -261,7 +265,8 @@ impl<Id: Ord, H> Ring<Id, H> {
     /// ```
     /// use althing_ring::{Node, Ring};
     ///
-    /// let ring = Ring::new([Node::new("b").points([2 << 40, 1 << 40]), Node::new("a").points([2 << 40])])?;
+    /// let (a, b) = (Node::new("a").points([2 << 40]), Node::new("b").points([2 << 40, 1 << 40]));
+    /// let ring = Ring::new([b, a])?;
     /// assert!(ring.points().eq([(1 << 40, &"b"), (2 << 40, &"a"), (2 << 40, &"b")]));
     /// # Ok::<(), althing_ring::RingError>(())
     /// ```

@@ -8,7 +8,8 @@ use crate::node::Node;
 
 /// Nodes in slots. A slot keeps its number as long as its node is there, and is then used again.
 ///
-/// **Invariant**: `ids` are those of `nodes`; `order` has every taken slot once, by ascending id; `free` has all others.
+/// **Invariant**: `ids` are those of `nodes`; `order` has every taken slot once, by ascending id;
+/// `free` has all others.
 #[derive(Clone, Debug)]
 pub(crate) struct Roster<Id> {
     /// The ids once more, close together: they are all that a lookup reads.

@@ -1,10 +1,10 @@
-//! A circle of 0 to 359 with points set by hand: A at 0, 120, 240, B at 60, 180, 300, C at 120, 240,
-//! 0, and then D at 90, 210, 330.
+//! A circle of 0 to 359 with points set by hand: A at 0, 120, 240, B at 60, 180, 300, C at 120,
+//! 240, 0, and then D at 90, 210, 330.
 //!
-//! Where the circle is told as a story, key 100 goes to B and, once D is there, to D. Those are the
-//! answers of the *predecessor* rule, the nearest point behind: 60, then 90. Consistent hashing goes
-//! forward: the next point from 100 is 120, which A and C share, and D's 90 lies behind. So a ring
-//! answers A, before and after. The table has both rules for every hash.
+//! Where the circle is told as a story, key 100 goes to B and, once D is there, to D. Those are
+//! the answers of the *predecessor* rule, the nearest point behind: 60, then 90. Consistent
+//! hashing goes forward: the next point from 100 is 120, which A and C share, and D's 90 lies
+//! behind. So a ring answers A, before and after. The table has both rules for every hash.
 
 use althing_ring::{Node, Placement as _, Ring, hash_of_u32};
 

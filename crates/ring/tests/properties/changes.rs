@@ -125,7 +125,8 @@ proptest! {
             let next = moves.partition_point(|each| *each.range.end() < probe);
             let named = moves.get(next).filter(|each| each.range.contains(&probe));
             let (from, to) = (before.owner_of(probe), after.owner_of(probe));
-            prop_assert_eq!(named.map(|each| (each.from, each.to)), (from != to).then_some((from, to)));
+            let moved = (from != to).then_some((from, to));
+            prop_assert_eq!(named.map(|each| (each.from, each.to)), moved);
         }
     }
 

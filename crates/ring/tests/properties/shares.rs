@@ -66,7 +66,8 @@ fn a_change_of_weight_moves_keys_in_one_direction_only() {
     }
 }
 
-/// The stated bound: with `p` points a node's share is within `4 / sqrt(p)` of what its weight says.
+/// The stated bound: with `p` points a node's share is within `4 / sqrt(p)` of what its weight
+/// says.
 #[test]
 fn weights_are_honoured_within_four_standard_deviations() {
     for nodes in [10_u32, 100, 1_000] {
