@@ -1,11 +1,4 @@
-//! Consistent hashing: which node owns this key, which nodes hold its copies, and what moves when
-//! the nodes change.
-//!
-//! Every answer is a function of the *set* of nodes and of the key: never of the order in which
-//! nodes were added, of the process, the platform or the version of the compiler.
-//!
-//! This crate needs no operating system and, without its default feature, no other crate.
-
+#![doc = include_str!("../README.md")]
 #![no_std]
 
 extern crate alloc;
