@@ -1,3 +1,5 @@
+//! Consistent hashing: which node owns this key, and what moves when the nodes change.
+//!
 #![doc = include_str!("../README.md")]
 #![no_std]
 
