@@ -10,6 +10,8 @@ extern crate std;
 mod circle;
 mod domains;
 mod error;
+#[cfg(feature = "formats")]
+pub mod formats;
 mod hasher;
 mod index;
 mod loads;
