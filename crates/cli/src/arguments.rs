@@ -14,6 +14,7 @@ use crate::kv::KvCommand;
 use crate::lease::LeaseCommand;
 use crate::lock::LockArguments;
 use crate::output::Format;
+use crate::ring::RingCommand;
 use crate::settings::ServeArguments;
 use crate::sim::SimArguments;
 use crate::status::StatusArguments;
@@ -55,6 +56,9 @@ pub(crate) enum Command {
     Elect(ElectArguments),
     /// Show every node of the cluster: who leads, who lags
     Status(StatusArguments),
+    /// Ask which node owns a key, and what moves when the nodes change
+    #[command(subcommand)]
+    Ring(RingCommand),
     /// Live simulated lives of a cluster, and look for what goes wrong
     Sim(SimArguments),
     /// Print the version of this command

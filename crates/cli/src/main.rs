@@ -15,6 +15,7 @@ mod kv;
 mod lease;
 mod lock;
 mod output;
+mod ring;
 mod roam;
 mod serve;
 mod session;
@@ -81,6 +82,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Lease(command) => wait(lease::run(global, command)),
         Command::Lock(arguments) => wait(lock::run(global, arguments)),
         Command::Elect(arguments) => wait(elect::run(global, arguments)),
+        Command::Ring(command) => ring::run(&command, global.format()),
         Command::Sim(sim) => sim::run(&sim, global.format()),
         Command::Status(status) => wait(status::run(global, status)),
         Command::Version => version(global),

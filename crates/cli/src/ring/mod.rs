@@ -1,0 +1,24 @@
+//! `althing ring`: which node owns a key, and what moves when the nodes change.
+
+mod nodes;
+mod owner;
+
+use clap::Subcommand;
+
+use crate::Outcome;
+use crate::failure::Failure;
+use crate::output::Format;
+
+/// What there is to ask about a ring.
+#[derive(Debug, Subcommand)]
+pub(crate) enum RingCommand {
+    /// Tell the owner of each key that comes in
+    Owner(owner::OwnerArguments),
+}
+
+/// Answers it.
+pub(crate) fn run(command: &RingCommand, format: Format) -> Result<Outcome, Failure> {
+    match command {
+        RingCommand::Owner(arguments) => owner::run(arguments, format),
+    }
+}
