@@ -115,9 +115,11 @@ fn configuration(folder: &Path, port: u16, upstreams: &[Vec<Member>]) -> String 
     // One process without a master: it keeps the rights of whoever runs the test, so that it may
     // open the sockets in this folder, and one signal ends all of it.
     format!(
-        "daemon off;\nmaster_process off;\npid {folder}/pid;\nevents {{ worker_connections 1024; }}\n\
+        "daemon off;\nmaster_process off;\npid {folder}/pid;\n\
+         events {{ worker_connections 1024; }}\n\
          http {{\naccess_log off;\nkeepalive_requests 1000000;\n{temporary}{blocks}\
-         server {{\nlisten 127.0.0.1:{port};\nadd_header x-owner $upstream_addr always;\n{locations}}}\n\
+         server {{\nlisten 127.0.0.1:{port};\n\
+         add_header x-owner $upstream_addr always;\n{locations}}}\n\
          server {{\n{listens}return 204;\n}}\n}}\n",
         folder = folder.display(),
     )

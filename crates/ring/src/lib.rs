@@ -25,6 +25,7 @@ mod roster;
 #[cfg(feature = "serde")]
 mod serial;
 mod settings;
+mod siblings;
 mod update;
 mod word;
 
@@ -44,3 +45,4 @@ pub use placement::Placement;
 pub use ranges::{Move, Owned};
 pub use ring::{DefaultHash, Ring};
 pub use settings::{PointBits, Settings};
+pub use siblings::{Jump, Maglev, Memento, MultiProbe, Rendezvous, jump};

@@ -20,12 +20,13 @@ const KEY_BYTES_MAX: usize = 1 << 20;
 #[command(after_help = "\
 A key is a line of the standard input, any bytes but the end of the line; what goes out is the key,
 a blank and its owner, or with `-o json` an object for each key. Nodes stand in the order of the
-configuration, which decides where two have the same point; an owner shows by its name if it has one.
+configuration, which decides where two have the same point; an owner shows by its name if it has
+one.
 
 Examples:
   echo user:42 | althing ring owner --nodes 10.0.0.1:11211,10.0.0.2:11211=3
   althing ring owner --format nginx --nodes unix:/run/a.sock,[::1]:8080=5 < keys
-  althing ring owner --format twemproxy-md5 --nodes a@10.0.0.1:11211,b@10.0.0.2:11211 -o json < keys")]
+  althing ring owner --format twemproxy-md5 --nodes a@10.0.0.1:11211,b@10.0.0.2:11211 < keys")]
 pub(crate) struct OwnerArguments {
     /// Whose points to compute: Althing's own, or those of a program that runs already
     #[arg(long, value_enum, default_value = "althing")]

@@ -17,7 +17,7 @@
 //! # What is computed
 //! | format | points of a server | point of a key |
 //! |---|---|---|
-//! | nginx 1.22, `hash KEY consistent` | 160 for each part of its weight, a chain of CRC-32 | CRC-32 |
+//! | nginx 1.22, `hash KEY consistent` | 160 times its weight, a chain of CRC-32 | CRC-32 |
 //! | libmemcached 1.1, `KETAMA` | 100, one-at-a-time hash of `name-number` | one-at-a-time |
 //! | the same, once a weight is above 1 | as in the next row | one-at-a-time |
 //! | libmemcached 1.1, `KETAMA_WEIGHTED` | about 160 times weight over mean, MD5 | MD5 |
@@ -58,8 +58,8 @@ use core::str::FromStr;
 pub enum Format {
     /// nginx: `hash KEY consistent` in an `upstream`.
     Nginx,
-    /// libmemcached: `MEMCACHED_DISTRIBUTION_CONSISTENT_KETAMA` with its default hash, which is what
-    /// pylibmc calls `ketama`.
+    /// libmemcached: `MEMCACHED_DISTRIBUTION_CONSISTENT_KETAMA` with its default hash, which is
+    /// what pylibmc calls `ketama`.
     Libmemcached,
     /// libmemcached: `MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED`.
     LibmemcachedWeighted,

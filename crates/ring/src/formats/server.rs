@@ -7,8 +7,8 @@ use core::str::FromStr;
 
 /// A server of a [`Continuum`](super::Continuum): where it listens, its share, and perhaps a name.
 ///
-/// As text it is `[name@]address[=weight]`, where the address is `host`, `host:port`, `[ipv6]:port`,
-/// `unix:/path` or `/path`.
+/// As text it is `[name@]address[=weight]`, where the address is `host`, `host:port`,
+/// `[ipv6]:port`, `unix:/path` or `/path`.
 ///
 /// ```
 /// use althing_ring::formats::Server;
