@@ -2,6 +2,7 @@
 
 mod nodes;
 mod owner;
+mod plan;
 
 use clap::Subcommand;
 
@@ -14,11 +15,14 @@ use crate::output::Format;
 pub(crate) enum RingCommand {
     /// Tell the owner of each key that comes in
     Owner(owner::OwnerArguments),
+    /// Show what moves when nodes come, go or get another weight, before it happens
+    Plan(plan::PlanArguments),
 }
 
 /// Answers it.
 pub(crate) fn run(command: &RingCommand, format: Format) -> Result<Outcome, Failure> {
     match command {
         RingCommand::Owner(arguments) => owner::run(arguments, format),
+        RingCommand::Plan(arguments) => plan::run(arguments, format),
     }
 }
