@@ -4,7 +4,7 @@
 #![no_std]
 
 extern crate alloc;
-#[cfg(test)]
+#[cfg(any(test, feature = "tower"))]
 extern crate std;
 
 mod circle;
@@ -26,6 +26,8 @@ mod roster;
 mod serial;
 mod settings;
 mod siblings;
+#[cfg(feature = "tower")]
+pub mod tower;
 mod update;
 mod word;
 
