@@ -13,10 +13,11 @@ use anyhow::{Context as _, Result};
 use crate::command::{cargo, find, succeeds};
 
 /// What the tests use beside Rust: the program, the Debian package that has it, and what for.
-const TOOLS: [(&str, &str, &str); 3] = [
+const TOOLS: [(&str, &str, &str); 4] = [
     ("etcdctl", "etcd-client", "the tests that speak to Althing with etcd's own client"),
     ("etcd", "etcd-server", "the tests that compare Althing with etcd"),
     ("nginx", "nginx-light", "the tests that compare owners of keys with those of nginx"),
+    ("memcached", "memcached", "the test that kills one of several memcached servers"),
 ];
 
 /// The tests that plant bugs and look whether they are found. They need a build of the pure crates
