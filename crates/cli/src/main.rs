@@ -118,7 +118,9 @@ fn version(global: &GlobalArguments) -> Result<Outcome, Failure> {
 
 /// A command line that could not be read, or one that asked for help.
 fn usage(error: &clap::Error) -> ExitCode {
-    let wants_json = std::env::args().any(|argument| argument.ends_with("json"));
+    // What is not UTF-8 is one of the ways to be wrong.
+    let wants_json =
+        std::env::args_os().any(|argument| argument.as_encoded_bytes().ends_with(b"json"));
     if error.use_stderr() && wants_json {
         let text = error.to_string();
         let first = text.lines().next().unwrap_or_default();
