@@ -245,3 +245,70 @@ fn althings_own_ring_gives_each_node_its_share_without_the_traps_of_the_others()
     let (code, error) = refused(&["--nodes", "a:1,a:1"], b"");
     assert_eq!(code, 2, "{error}");
 }
+
+#[test]
+fn hostile_arguments_and_files_get_an_error() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let output = althing()
+        .args(["ring", "owner", "--nodes"])
+        .arg(OsStr::from_bytes(b"a\xff:1"))
+        .output()
+        .expect("the program was built");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("nodes");
+    let file = path.to_str().expect("text");
+    for (content, code) in [
+        (&b"\xff\xfe\n"[..], 1),
+        (b"", 2),
+        (b"\n\r\n  \n", 2),
+        (b"a:1\nb:1 c:1\n", 2),
+        (b"a:1\r\nb:1=2\r\n", 0),
+    ] {
+        std::fs::write(&path, content).expect("a temporary file");
+        let output = run(&["--format", "nginx", "--nodes-file", file], b"key\n");
+        assert_eq!(output.status.code(), Some(code), "{content:?}: {output:?}");
+    }
+    let (code, _) = refused(&["--nodes-file", folder.path().to_str().expect("text")], b"");
+    assert_eq!(code, 1, "a folder is no file");
+
+    // A node that is named over a whole command line.
+    let long = format!("{}:1", "x".repeat(100_000));
+    assert_eq!(told(&["--nodes", &long], b"k\n").len(), 100_000 + 5);
+    let (code, error) = refused(&["--nodes", &format!("{long}=x")], b"");
+    assert_eq!(code, 2);
+    assert!(error["message"].as_str().expect("a message").len() < 200, "{error}");
+}
+
+#[test]
+fn an_output_that_cannot_be_written_is_a_failure_and_one_that_is_closed_is_none() {
+    let nodes = ["ring", "owner", "--nodes", "a:1"];
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, "key\n".repeat(200_000)).expect("a temporary file");
+    let input = || std::fs::File::open(&keys).expect("it was just written");
+
+    let mut process = althing()
+        .args(nodes)
+        .stdin(input())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program was built");
+    // The reader leaves at once, as `head` does.
+    drop(process.stdout.take());
+    assert!(process.wait().expect("it ends").success());
+
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    if let Ok(full) = full {
+        let output = althing()
+            .args(nodes)
+            .stdin(input())
+            .stdout(full)
+            .stderr(Stdio::piped())
+            .output()
+            .expect("the program was built");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+    }
+}

@@ -37,7 +37,7 @@ pub struct Continuum {
 pub enum ContinuumError {
     /// There is no server.
     NoServers,
-    /// A server without an address, or with an empty name.
+    /// A server without a host or a path, or with an empty name.
     NoAddress,
     /// A server of this label has the weight 0.
     ZeroWeight(String),
@@ -190,7 +190,7 @@ fn check(servers: &[Server]) -> Result<(), ContinuumError> {
     }
     for server in servers {
         let label = || server.label().to_owned();
-        if server.address().is_empty() || server.name() == Some("") {
+        if server.has_no_host() || server.name() == Some("") {
             return Err(ContinuumError::NoAddress);
         }
         if server.weight() == 0 {

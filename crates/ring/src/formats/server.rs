@@ -140,6 +140,12 @@ impl Server {
         }
     }
 
+    /// Whether there is nothing before the port, and no path.
+    pub(super) fn has_no_host(&self) -> bool {
+        let host = self.unix_path().unwrap_or_else(|| without_brackets(self.host_and_port().0));
+        host.is_empty()
+    }
+
     /// Whether it is an IPv6 address without brackets, whose port nobody can tell from the rest.
     pub(super) fn is_ambiguous(&self) -> bool {
         self.unix_path().is_none()

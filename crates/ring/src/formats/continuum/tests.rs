@@ -32,8 +32,12 @@ fn what_cannot_be_is_refused_in_every_format() {
         ] {
             assert_eq!(build(format, texts).map(|_| ()), Err(error), "{format} {texts:?}");
         }
-        let nameless = Continuum::new(format, vec![Server::new("")]).map(|_| ());
-        assert_eq!(nameless, Err(ContinuumError::NoAddress));
+        for address in ["", ":80", "[]:80", "unix:"] {
+            let nowhere = Continuum::new(format, vec![Server::new(address)]).map(|_| ());
+            assert_eq!(nowhere, Err(ContinuumError::NoAddress), "{format} {address}");
+        }
+        let nameless = Continuum::new(format, vec![Server::new("h:1").named("")]).map(|_| ());
+        assert_eq!(nameless, Err(ContinuumError::NoAddress), "{format}");
     }
 }
 
