@@ -22,6 +22,22 @@ fn agrees(format: Format, texts: &[&str], vectors: &str) {
     assert_eq!(rows, 200, "{format}");
 }
 
+/// Rows are `key,server` under a line of headings, the key in hexadecimal digits: bytes that are no
+/// ASCII, which are negative numbers to these programs.
+fn agrees_in_bytes(format: Format, texts: &[&str], vectors: &str) {
+    let continuum = Continuum::new(format, servers(texts)).expect("a real configuration");
+    let mut rows = 0;
+    for (digits, server) in vectors.lines().skip(1).filter_map(|row| row.split_once(',')) {
+        let bytes = (0..digits.len()).step_by(2);
+        let bytes = bytes.map(|at| u8::from_str_radix(&digits[at..at + 2], 16).expect("digits"));
+        let key: Vec<u8> = bytes.collect();
+        assert!(!key.is_ascii(), "{digits}");
+        assert_eq!(continuum.owner(&key).map(Server::label), Some(server), "{format}: {digits}");
+        rows += 1;
+    }
+    assert_eq!(rows, 60, "{format}");
+}
+
 const NGINX: [&str; 5] =
     ["127.0.0.1:19001", "127.0.0.1:19002", "127.0.0.1:19003", "127.0.0.1:19004", "127.0.0.1:19005"];
 
@@ -68,6 +84,8 @@ fn libmemcached_unweighted() {
     ];
     let vectors = include_str!("vectors/libmemcached-ketama-unweighted5.csv");
     agrees(Format::Libmemcached, &servers, vectors);
+    let vectors = include_str!("vectors/libmemcached-bytes.csv");
+    agrees_in_bytes(Format::Libmemcached, &servers, vectors);
 }
 
 #[test]
@@ -81,6 +99,8 @@ fn twemproxy_with_names_and_fnv1a() {
     ];
     let vectors = include_str!("vectors/twemproxy-fnv1a_64_equal_named.csv");
     agrees(Format::TwemproxyFnv1a64, &servers, vectors);
+    let vectors = include_str!("vectors/twemproxy-fnv1a_64-bytes.csv");
+    agrees_in_bytes(Format::TwemproxyFnv1a64, &servers, vectors);
 }
 
 #[test]

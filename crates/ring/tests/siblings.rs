@@ -289,6 +289,20 @@ fn jump_and_memento_grow_by_what_the_new_node_takes() {
 }
 
 #[test]
+fn what_is_pushed_and_popped_leaves_no_trace() {
+    let mut jump = Jump::new(equal(10)).expect("ten nodes");
+    let before = owners(&jump, 5_000);
+    for weight in [3, 0, 7] {
+        jump.push(Node::new(10 + weight).weight(weight)).expect("another node");
+    }
+    assert_eq!(jump.live_nodes(), 12);
+    assert_ne!(owners(&jump, 5_000), before);
+    let popped: Vec<_> = (0..3).filter_map(|_| jump.pop()).map(|node| node.weight).collect();
+    assert_eq!((popped, jump.live_nodes()), (vec![7, 0, 3], 10));
+    assert_eq!(owners(&jump, 5_000), before);
+}
+
+#[test]
 fn memento_moves_nothing_in_vain_through_a_long_life() {
     const KEYS: u64 = 20_000;
     let mut memento = Memento::new(equal(60)).expect("sixty nodes");

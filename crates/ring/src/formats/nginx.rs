@@ -58,6 +58,8 @@ mod tests {
             ("unix:/run/a.sock", "/run/a.sock\0"),
             ("Unix:/run/a:1", "/run/a:1\0"),
             ("h:", "h\0"),
+            // To nginx this is a host, and a port.
+            ("/run/a:1", "/run/a\x001"),
         ] {
             assert_eq!(base(&Server::new(address)), expected, "{address}");
         }

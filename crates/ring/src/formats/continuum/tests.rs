@@ -150,6 +150,43 @@ fn ties_go_to_the_first_in_the_configuration_or_by_name_in_twemproxy() {
 }
 
 #[test]
+fn of_servers_at_one_point_the_first_has_it() {
+    let names = |number: usize| format!("n{}", number * number);
+    let servers: Vec<Server> =
+        (0..2_000).map(|number| Server::new("h:1").named(names(number))).collect();
+    let continuum = Continuum::new(Format::TwemproxyMd5, servers).expect("servers");
+    let points: Vec<_> = continuum.points().collect();
+    let rank = |at: usize| (names(at).len(), names(at));
+    let ties: Vec<_> = points.windows(2).filter(|pair| pair[0].0 == pair[1].0).collect();
+    assert!(ties.len() > 5, "320,000 points meet about 12 times");
+    assert!(ties.iter().all(|pair| rank(pair[0].1) < rank(pair[1].1)), "{ties:?}");
+    // By the name alone some of them would be the other way round.
+    assert!(ties.iter().any(|pair| names(pair[0].1) > names(pair[1].1)), "{ties:?}");
+
+    let weighted = Continuum::new(Format::LibmemcachedWeighted, equal(2_000)).expect("servers");
+    let points: Vec<_> = weighted.points().collect();
+    assert!(points.windows(2).any(|pair| pair[0].0 == pair[1].0));
+    assert!(points.is_sorted(), "by point, then by position");
+
+    // nginx drops what is there already, so that a walk past a server that is down does not meet
+    // it.
+    let nginx = Continuum::new(Format::Nginx, equal(2_000)).expect("servers");
+    let points: Vec<_> = nginx.points().collect();
+    assert!((319_900..320_000).contains(&points.len()), "{}", points.len());
+    assert!(points.windows(2).all(|pair| pair[0].0 < pair[1].0));
+}
+
+#[test]
+fn twemproxy_gives_no_key_at_all_the_first_point() {
+    for format in [Format::TwemproxyMd5, Format::TwemproxyFnv1a64] {
+        let continuum = Continuum::new(format, equal(20)).expect("servers");
+        let first = continuum.points().next().map(|(_, position)| position);
+        assert_eq!(continuum.owner_position(b""), first, "{format}");
+        assert_eq!(format.hash(b""), 0);
+    }
+}
+
+#[test]
 fn every_key_has_an_owner_but_the_empty_one_in_nginx() {
     let long = "x".repeat(1 << 20);
     for format in Format::ALL {
