@@ -54,8 +54,8 @@ b       ████████████████████████
 c       ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒
         █ stays  ▒ comes  ░ goes
 
-ring    ▒▒▒▒▒▒▒▒▒▒▒▒▒▒                                   28.5 % of all keys move
-modulo  ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒                     58.0 % of all keys move
+ring    ▒▒▒▒▒▒▒▒▒▒▒▒▒▒                                   28.53 % of all keys move
+modulo  ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒                     58.05 % of all keys move
 ";
     assert_eq!(text(&SMALL, "table"), expected);
 }

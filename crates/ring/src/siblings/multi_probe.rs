@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-use super::buckets::{BUCKETS_MAX, first_of_each};
+use super::buckets::first_of_each;
 use super::members::{Member, by_id};
 use super::{for_keys, rehash};
 use crate::circle::Circle;
@@ -17,6 +17,10 @@ use crate::ring::DefaultHash;
 /// As many places are looked at for a key: `1 + 1 / e` of them for a peak of `1 + e` times the
 /// mean, and here `e` is 0.05.
 const PROBES: u64 = 21;
+
+/// Points in all at most: where nearly all of them are one heavy node's, the search for a replica
+/// passes every one of them.
+const POINTS_MAX: usize = 1 << 20;
 
 /// Replicas up to this one are found by probes, those beyond it by walking on.
 const PROBED_MAX: usize = 16;
@@ -74,8 +78,8 @@ impl<Id: crate::NodeName, H: KeyHasher> MultiProbe<Id, H> {
     ) -> Result<Self, RingError> {
         let members = by_id(&hasher, nodes)?;
         let needed = members.iter().map(|member| u64::from(member.weight)).sum();
-        if needed > BUCKETS_MAX as u64 {
-            return Err(RingError::TooManyPoints { needed, max: BUCKETS_MAX });
+        if needed > POINTS_MAX as u64 {
+            return Err(RingError::TooManyPoints { needed, max: POINTS_MAX });
         }
         // Equal points stay in the order of the ids.
         let points = (0_u32..).zip(&members).flat_map(|(slot, member)| {

@@ -32,6 +32,8 @@ use crate::ring::Ring;
 /// node that is ready stays reserved until a request comes for it, as `tower` has it, so put it
 /// into a buffer to share it.
 ///
+/// To be ready takes a look at every node, so this is for hundreds of them, not for millions.
+///
 /// A node whose service fails when it is asked whether it is ready is not asked again, until
 /// [`insert`](Self::insert) brings another service for it.
 ///

@@ -1,6 +1,7 @@
 //! The plan as a picture of characters.
 
 use super::change::Change;
+use super::show::percent;
 use super::study::Study;
 
 /// Columns of the longest bar.
@@ -36,10 +37,7 @@ pub(super) fn picture(change: &Change, study: &Study, shown: &[usize]) -> String
         text.push('\n');
         for (label, share) in [("ring", study.moved().share), ("modulo", study.modulo.share)] {
             let bar = bar(&[('▒', share), (' ', 1.0 - share)], 1.0);
-            text.push_str(&format!(
-                "{label:width$}  {bar} {:.1} % of all keys move\n",
-                share * 100.0
-            ));
+            text.push_str(&format!("{label:width$}  {bar} {} of all keys move\n", percent(share)));
         }
     }
     text

@@ -179,8 +179,10 @@ fn and_more(hidden: usize, what: &str) -> String {
     format!("and {} more {what}; `-o json` has them all\n", grouped(hidden as u64))
 }
 
-fn percent(share: f64) -> String {
-    format!("{:.2} %", share * 100.0)
+/// A share with two digits behind the point, or with five where two would show little of it.
+pub(super) fn percent(share: f64) -> String {
+    let digits = if share > 0.0 && share < 0.001 { 5 } else { 2 };
+    format!("{:.digits$} %", share * 100.0)
 }
 
 /// A number with a comma before every three digits, as in `1,000,000`.
@@ -199,6 +201,15 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_small_share_does_not_look_like_none() {
+        for (share, text) in
+            [(0.0, "0.00 %"), (1.0, "100.00 %"), (0.001, "0.10 %"), (0.000_012_34, "0.00123 %")]
+        {
+            assert_eq!(percent(share), text);
+        }
+    }
 
     #[test]
     fn digits_stand_in_groups_of_three() {
