@@ -26,15 +26,14 @@ use crate::ring::DefaultHash;
 #[must_use]
 pub fn jump(hash: u64, buckets: u32) -> Option<u32> {
     let mut state = hash;
-    let (mut bucket, mut next) = (None, 0.0);
-    while next < f64::from(buckets) {
-        let at = next as u32;
-        bucket = Some(at);
+    let (mut bucket, mut next) = (None, 0_i64);
+    while next < i64::from(buckets) {
+        bucket = Some(next as u32);
         // The constants are the paper's.
         state = state.wrapping_mul(2_862_933_555_777_941_757).wrapping_add(1);
-        let random = ((state >> 33) + 1) as f64;
-        // A cast cuts off what follows the point; it is at most 2^63.
-        next = ((f64::from(at) + 1.0) * ((1_u64 << 31) as f64 / random)) as u64 as f64;
+        let random = ((state >> 33) as i64 + 1) as f64;
+        // At most 2^63, where a cast ends; signed numbers are the ones that processors convert.
+        next = ((next + 1) as f64 * ((1_i64 << 31) as f64 / random)) as i64;
     }
     bucket
 }
