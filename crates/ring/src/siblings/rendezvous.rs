@@ -74,33 +74,42 @@ impl<Id: crate::NodeName, H: KeyHasher> Rendezvous<Id, H> {
 for_keys!(Rendezvous);
 
 impl<Id, H> Rendezvous<Id, H> {
-    /// What a node bids for a hash. Of equal bids, that of the smaller id wins.
+    /// What a node bids for a hash, if that may be more than `least`. Of equal bids, that of the
+    /// smaller id wins.
     #[inline]
-    fn bid(&self, member: &Member<Id>, hash: u64) -> f64 {
+    fn bid_above(&self, member: &Member<Id>, hash: u64, least: f64) -> Option<f64> {
+        /// Far more than the rounding of all that is computed here, so that no bid is passed over
+        /// that would turn out to be higher.
+        const MARGIN: f64 = 1.0 - 1e-12;
         let random = mix(hash ^ member.seed) >> 11;
-        if self.is_weighted {
+        let bid = if self.is_weighted {
             // The middle of one of 2^53 pieces of what lies between 0 and 1, so never either.
             let random = (random as f64 + 0.5) / (1_u64 << 53) as f64;
-            f64::from(member.weight) / -ln(random)
+            let weight = f64::from(member.weight);
+            // As -ln(h) is at least 1 - h, most bids need no logarithm to be seen to be too low.
+            if weight <= least * (1.0 - random) * MARGIN {
+                return None;
+            }
+            weight / -ln(random)
         } else {
             random as f64
-        }
+        };
+        (bid > least).then_some(bid)
     }
 }
 
 impl<Id, H> Placement<Id> for Rendezvous<Id, H> {
     #[inline]
     fn owner_of(&self, hash: u64) -> Option<&Id> {
-        let mut members = self.members.iter();
-        let mut best = members.next()?;
-        let mut highest = self.bid(best, hash);
-        for member in members {
-            let bid = self.bid(member, hash);
-            if bid > highest {
-                (best, highest) = (member, bid);
+        let mut best = None;
+        // Every bid is above this.
+        let mut highest = -1.0;
+        for member in &self.members {
+            if let Some(bid) = self.bid_above(member, hash, highest) {
+                (best, highest) = (Some(&member.id), bid);
             }
         }
-        Some(&best.id)
+        best
     }
 
     /// Looks once at every node, and keeps the best in order.
@@ -108,22 +117,21 @@ impl<Id, H> Placement<Id> for Rendezvous<Id, H> {
         /// Above this many, putting all in order is faster than keeping some in order.
         const FEW: usize = 32;
         let wanted = found.len().min(self.members.len());
-        let kept_max = if wanted <= FEW { wanted } else { self.members.len() };
-        let mut best: Vec<(f64, &'a Id)> = Vec::with_capacity(kept_max + 1);
+        let mut best: Vec<(f64, &'a Id)> = Vec::with_capacity(wanted + 1);
         for member in &self.members {
-            let bid = self.bid(member, hash);
-            if kept_max > FEW {
+            let is_full = best.len() == wanted && wanted <= FEW;
+            let least = best.last().filter(|_| is_full).map_or(-1.0, |last| last.0);
+            let Some(bid) = self.bid_above(member, hash, least) else { continue };
+            if wanted > FEW {
                 best.push((bid, &member.id));
-            } else if best.len() < kept_max || best.last().is_some_and(|last| bid > last.0) {
+            } else {
                 let position = best.partition_point(|other| other.0 >= bid);
                 best.insert(position, (bid, &member.id));
-                best.truncate(kept_max);
+                best.truncate(wanted);
             }
         }
-        if kept_max > FEW {
-            // A stable sort: of equal bids that of the smaller id comes first, as above.
-            best.sort_by(|one, other| other.0.total_cmp(&one.0));
-        }
+        // A stable sort: of equal bids that of the smaller id comes first, as above.
+        best.sort_by(|one, other| other.0.total_cmp(&one.0));
         for (place, (_, id)) in found.iter_mut().zip(best).take(wanted) {
             *place = Some(id);
         }
@@ -132,5 +140,31 @@ impl<Id, H> Placement<Id> for Rendezvous<Id, H> {
 
     fn live_nodes(&self) -> usize {
         self.members.len()
+    }
+}
+
+#[cfg(all(test, feature = "rapidhash"))]
+mod tests {
+    use super::*;
+    use crate::Node;
+
+    #[test]
+    fn no_bid_is_passed_over_that_is_the_highest() {
+        let weighted = (0..60_u32).map(|id| Node::new(id).weight(1 + id * id % 23));
+        let nodes = Rendezvous::new(weighted).expect("sixty nodes");
+        for key in 0..5_000_u32 {
+            let hash = nodes.hash(key.to_le_bytes());
+            let bid = |member: &Member<u32>| {
+                let random = (mix(hash ^ member.seed) >> 11) as f64 + 0.5;
+                f64::from(member.weight) / -ln(random / (1_u64 << 53) as f64)
+            };
+            let mut bids: Vec<(f64, u32)> =
+                nodes.members.iter().map(|member| (bid(member), member.id)).collect();
+            bids.sort_by(|one, other| other.0.total_cmp(&one.0));
+            assert_eq!(nodes.owner_of(hash), Some(&bids[0].1));
+            let first: Vec<&u32> = bids.iter().map(|(_, id)| id).take(40).collect();
+            assert_eq!(nodes.replicas_of(hash, 5), first[..5]);
+            assert_eq!(nodes.replicas_of(hash, 40), first);
+        }
     }
 }
