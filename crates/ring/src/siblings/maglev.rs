@@ -195,6 +195,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_lightest_has_a_place_before_the_heaviest_has_two() {
+        let nodes =
+            (0..11_u32).map(|id| crate::Node::new(id).weight(if id == 0 { 9_999 } else { 1 }));
+        let hasher = |bytes: &[u8]| bytes.iter().fold(7, |hash, byte| mix(hash ^ u64::from(*byte)));
+        let tight = Maglev::with(hasher, Some(11), nodes).expect("eleven nodes");
+        assert_eq!(tight.places(), 11);
+        assert_eq!(tight.replicas_of(0, 11).len(), 11);
+    }
+
+    #[test]
     fn the_size_is_the_next_prime() {
         for (number, expected) in
             [(0, 3), (3, 3), (4, 5), (100, 101), (65_536, 65_537), (1 << 24, 16_777_259)]
