@@ -1,8 +1,8 @@
-//! Lengths of time as people write them: `150ms`, `5s`, `2m`.
+//! Lengths of time as people write them: `150ms`, `5s`, `2m`, `1h`.
 
 use std::time::Duration;
 
-/// Reads a whole number with a unit `ms`, `s` or `m`; a bare number is seconds. An error says
+/// Reads a whole number with a unit `ms`, `s`, `m` or `h`; a bare number is seconds. An error says
 /// what was expected.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
@@ -11,6 +11,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         "ms" => 1,
         "s" | "" => 1000,
         "m" => 60_000,
+        "h" => 3_600_000,
         _ => return Err(expected(text)),
     };
     let number: u64 = number.parse().map_err(|_| expected(text))?;
@@ -41,7 +42,9 @@ mod tests {
 
     #[test]
     fn durations_are_a_number_and_a_unit() {
-        for (text, milliseconds) in [("150ms", 150), ("5s", 5000), ("5", 5000), ("2m", 120_000)] {
+        for (text, milliseconds) in
+            [("150ms", 150), ("5s", 5000), ("5", 5000), ("2m", 120_000), ("1h", 3_600_000)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_millis(milliseconds)), "{text}");
             assert_eq!(parse(&show(Duration::from_millis(milliseconds))), parse(text));
         }

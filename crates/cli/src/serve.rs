@@ -66,6 +66,7 @@ fn node_settings(settings: Settings) -> althing_node::Settings {
         election_timeout: settings.election_timeout,
         heartbeat_interval: settings.heartbeat_interval,
         quota_bytes: settings.quota,
+        retention: settings.retention,
         snapshot_entries: settings.snapshot_entries,
         ..althing_node::Settings::new(settings.name, settings.data, members)
     }

@@ -20,6 +20,7 @@ mod clock;
 mod driver;
 mod envelope;
 mod handle;
+mod history;
 mod leases;
 mod log_thread;
 pub mod metrics;
@@ -35,6 +36,7 @@ mod watches;
 pub mod client;
 
 pub use handle::{Applied, Handle, MemberStatus, RequestError, Status};
+pub use history::Retention;
 pub use metrics::Metrics;
 pub use node::{Listeners, Node, NodeError};
 pub use settings::{MemberAddress, Settings, SettingsError};

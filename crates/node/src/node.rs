@@ -16,6 +16,7 @@ use crate::client::{self, Services};
 use crate::clock::Clock;
 use crate::driver::{Driver, Event, Inboxes, Parts, SnapshotPolicy};
 use crate::handle::{Handle, Request, Shared};
+use crate::history::{Retention, Timeline};
 use crate::peers::{Inbound, Membership, Peers};
 use crate::settings::{Settings, SettingsError};
 use crate::{log_thread, snapshots};
@@ -237,11 +238,13 @@ impl Run {
             first_question: random(),
         });
         let serving = serve_clients(&settings, listeners.client, handle.clone(), stopped.clone())?;
+        let tidying = tokio::spawn(forget(settings.retention, clock, handle.clone()));
         let publishing = tokio::spawn(publish(settings, handle));
         let inboxes = Inboxes { events, received, requests: requested, stop: stopped };
         let outcome = driver.run(inboxes).await;
         stopping.store(true, Ordering::Relaxed);
         publishing.abort();
+        tidying.abort();
         match &outcome {
             Ok(()) => serving.ended().await,
             Err(why) => {
@@ -355,6 +358,28 @@ async fn publish(settings: Settings, handle: Handle) {
             }
         }
         tokio::time::sleep(settings.heartbeat_interval).await;
+    }
+}
+
+/// Compacts history that is too old, while this node leads.
+async fn forget(retention: Retention, clock: Clock, handle: Handle) {
+    let mut timeline = Timeline::new(retention);
+    let Some(interval) = timeline.interval() else { return };
+    loop {
+        tokio::time::sleep(interval).await;
+        let (present, compacted) = {
+            let keyspace = handle.keyspace();
+            (keyspace.revision(), keyspace.compacted_revision())
+        };
+        let too_old = timeline.pass(clock.now(), present).filter(|revision| *revision > compacted);
+        let Some(revision) = too_old else { continue };
+        if handle.status().leader == Some(handle.node()) {
+            match handle.propose(&Command::Compact { revision }).await {
+                Ok(_) => tracing::info!("compacted the history up to revision {revision}"),
+                // The next round tries again, or somebody else has compacted further.
+                Err(error) => tracing::debug!("cannot compact up to revision {revision}: {error}"),
+            }
+        }
     }
 }
 

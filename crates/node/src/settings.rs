@@ -6,6 +6,7 @@ use althing_core::{ClusterId, NodeId};
 
 use crate::client::Limits;
 use crate::handle::{Facts, MemberStatus, RequestLimits};
+use crate::history::Retention;
 
 /// Everything a node is told when it starts.
 #[derive(Clone, Debug)]
@@ -26,6 +27,8 @@ pub struct Settings {
     pub heartbeat_interval: Duration,
     /// How large the keyspace may be, in bytes of memory. Default 2 GiB.
     pub quota_bytes: u64,
+    /// How much of the keys' history is kept. Default: an hour.
+    pub retention: Retention,
     /// A snapshot is taken after this many entries. Default 1,000,000.
     pub snapshot_entries: u64,
     /// A snapshot is taken after this many bytes of entries, if the keyspace holds no more, and in
@@ -92,6 +95,7 @@ impl Settings {
             election_timeout: Duration::from_secs(1),
             heartbeat_interval: Duration::from_millis(100),
             quota_bytes: 2 << 30,
+            retention: Retention::Time(Duration::from_secs(3600)),
             snapshot_entries: 1_000_000,
             snapshot_bytes: 64 << 20,
             request_timeout: Duration::from_secs(5),

@@ -11,7 +11,7 @@ use super::nearest::nearest;
 use crate::failure::{Failure, Kind};
 
 /// Every setting there is, with its default; where that is missing it depends on another setting.
-const SETTINGS: [(&str, Option<&str>); 11] = [
+const SETTINGS: [(&str, Option<&str>); 12] = [
     ("name", Some("default")),
     ("data", None),
     ("listen-client", Some("127.0.0.1:2379")),
@@ -22,6 +22,7 @@ const SETTINGS: [(&str, Option<&str>); 11] = [
     ("election-timeout", Some("1s")),
     ("heartbeat-interval", Some("100ms")),
     ("quota", Some("2GiB")),
+    ("retention", Some("1h")),
     ("snapshot-entries", Some("1000000")),
 ];
 

@@ -5,12 +5,14 @@
 
 mod layers;
 mod nearest;
+mod retention;
 mod size;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use althing_node::Retention;
 use clap::Args;
 use serde_json::{Map, json};
 
@@ -62,6 +64,9 @@ pub(crate) struct ServeArguments {
     /// Refuse writes when the store takes more than this [default: 2GiB]
     #[arg(long, value_name = "SIZE")]
     quota: Option<String>,
+    /// Keep this much of the keys' history: a time, a number of revisions, or `all` [default: 1h]
+    #[arg(long, value_name = "TIME|COUNT|all")]
+    retention: Option<String>,
     /// Take a snapshot after so many entries of the log [default: 1000000]
     #[arg(long, value_name = "COUNT")]
     snapshot_entries: Option<String>,
@@ -75,7 +80,7 @@ pub(crate) struct ServeArguments {
 
 impl ServeArguments {
     /// The word given for each setting on the command line.
-    fn words(&self) -> [(&'static str, &Option<String>); 11] {
+    fn words(&self) -> [(&'static str, &Option<String>); 12] {
         [
             ("name", &self.name),
             ("data", &self.data),
@@ -87,6 +92,7 @@ impl ServeArguments {
             ("election-timeout", &self.election_timeout),
             ("heartbeat-interval", &self.heartbeat_interval),
             ("quota", &self.quota),
+            ("retention", &self.retention),
             ("snapshot-entries", &self.snapshot_entries),
         ]
     }
@@ -115,6 +121,8 @@ pub(crate) struct Settings {
     pub(crate) heartbeat_interval: Duration,
     /// Bytes of the store above which writes are refused.
     pub(crate) quota: u64,
+    /// How much history is kept.
+    pub(crate) retention: Retention,
     /// Entries of the log between two snapshots; not zero.
     pub(crate) snapshot_entries: u64,
 }
@@ -148,6 +156,7 @@ impl Settings {
             election_timeout: layers.get("election-timeout", duration::parse)?,
             heartbeat_interval: layers.get("heartbeat-interval", duration::parse)?,
             quota: layers.get("quota", size::parse)?,
+            retention: layers.get("retention", retention::parse)?,
             snapshot_entries: layers.get("snapshot-entries", count)?,
             name,
             listen_client,
@@ -186,7 +195,7 @@ impl Settings {
     }
 
     /// Each setting in the words that would set it.
-    fn words(&self) -> [(&'static str, String); 11] {
+    fn words(&self) -> [(&'static str, String); 12] {
         let peers = self.initial_cluster.iter().map(|(name, address)| format!("{name}={address}"));
         [
             ("name", self.name.clone()),
@@ -199,6 +208,7 @@ impl Settings {
             ("election-timeout", duration::show(self.election_timeout)),
             ("heartbeat-interval", duration::show(self.heartbeat_interval)),
             ("quota", size::show(self.quota)),
+            ("retention", retention::show(self.retention)),
             ("snapshot-entries", self.snapshot_entries.to_string()),
         ]
     }

@@ -48,6 +48,7 @@ fn nothing_said_is_one_node_on_loopback() {
             "1s",
             "100ms",
             "2GiB",
+            "3600s",
             "1000000",
         ]
     );

@@ -1,6 +1,7 @@
 //! Watches, leases, locks and elections over real sockets, against a node with a real log.
 
 mod gateway;
+mod history;
 mod lease;
 mod line;
 mod watch;
