@@ -2,10 +2,17 @@
 //! and stubs, pbjson makes the JSON mapping.
 
 use std::error::Error;
+use std::path::PathBuf;
+use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
-    let descriptors = protox::compile(["rpc.proto", "lock.proto", "election.proto"], ["proto"])?;
+    let mut compiler = protox::Compiler::new(["proto"])?;
+    compiler.include_imports(true).open_files(["rpc.proto", "lock.proto", "election.proto"])?;
+    let descriptors = compiler.file_descriptor_set();
+    // For clients that ask a server what it serves.
+    let described = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
+    fs::write(described, compiler.encode_file_descriptor_set())?;
 
     let mut json = pbjson_build::Builder::new();
     for file in &descriptors.file {

@@ -13,6 +13,9 @@ mod codec;
 
 pub use codec::{FittedCodec, FittedEncoder};
 
+/// The protocol files, compiled: what a server that can be asked for its services answers with.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
 /// A key-value pair, and what can happen to it.
 #[allow(missing_docs, unused_qualifications, reason = "generated code")]
 #[allow(

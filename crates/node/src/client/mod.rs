@@ -20,6 +20,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod watch;
+mod wellness;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -158,14 +159,18 @@ fn in_the_words_of_etcd(answer: Response<Body>) -> Response<Body> {
 /// The pages: health, version, metrics, and the gateway.
 fn http(api: &Api) -> Router {
     let handle = api.handle.clone();
-    Router::new()
-        .route("/version", get(version))
-        .route("/metrics", get(move || async move {
-            ([(CONTENT_TYPE, scrape::CONTENT_TYPE)], scrape::text(&handle))
-        }))
-        .merge(health::router(api.clone()))
-        .merge(gateway::router(api))
-        .fallback(nothing_here)
+    let pages =
+        Router::new()
+            .route("/version", get(version))
+            .route(
+                "/metrics",
+                get(move || async move {
+                    ([(CONTENT_TYPE, scrape::CONTENT_TYPE)], scrape::text(&handle))
+                }),
+            )
+            .merge(health::router(api.clone()))
+            .merge(gateway::router(api));
+    wellness::add_to(pages, &api.handle).fallback(nothing_here)
 }
 
 async fn version() -> impl IntoResponse {

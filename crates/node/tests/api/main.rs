@@ -5,6 +5,7 @@ mod history;
 mod lease;
 mod line;
 mod watch;
+mod wellness;
 
 use std::net::TcpListener;
 use std::time::Duration;
