@@ -1,4 +1,4 @@
-//! Watches, leases and locks while nodes are killed and paused.
+//! Watches, leases and locks while nodes are killed, paused and cut off.
 //!
 //! What is checked: every watcher is told everything, once and in order, whichever nodes it had to
 //! go through; no lease ends before its time, and each one ends; nobody gets a lock while another
@@ -20,7 +20,7 @@ use pb::lease_client::LeaseClient;
 use pb::watch_client::WatchClient;
 use pb::watch_request::RequestUnion;
 use rustix::process::{Pid, Signal, kill_process};
-use support::{Cluster, PATIENCE, Server};
+use support::{Cluster, Link, PATIENCE, Server};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -305,8 +305,20 @@ async fn wait_for_work(shared: &Shared) {
     }
 }
 
-async fn disturb(cluster: &mut Cluster, shared: &Shared) {
+/// Cuts the leader off from the others. It goes on serving its clients and learns only by its own
+/// clock that it does not lead any more.
+async fn cut_off(cluster: &Cluster, links: &[Link], shared: &Shared) {
+    let leader = cluster.wait_for_leader().await;
+    let its = || links.iter().filter(|link| link.from == leader || link.to == leader);
+    its().for_each(Link::cut);
+    tokio::time::sleep(PAUSE).await;
+    its().for_each(Link::mend);
+    wait_for_work(shared).await;
+}
+
+async fn disturb(cluster: &mut Cluster, links: &[Link], shared: &Shared) {
     for round in 0..ROUNDS {
+        cut_off(cluster, links, shared).await;
         let leader = cluster.wait_for_leader().await;
         cluster.servers[leader].kill();
         wait_for_work(shared).await;
@@ -351,8 +363,8 @@ async fn wait_for_the_ends(ways: &Ways) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn watches_leases_and_locks_survive_kills_and_pauses() {
-    let mut cluster = Cluster::start(3, &[]);
+async fn watches_leases_and_locks_survive_kills_pauses_and_cuts() {
+    let (mut cluster, links) = Cluster::start_linked(3, &[]).await;
     let ways = Ways::to(&cluster);
     let shared = Arc::new(Shared::default());
     let last = Arc::new(AtomicI64::new(i64::MAX));
@@ -373,7 +385,7 @@ async fn watches_leases_and_locks_survive_kills_and_pauses() {
     }
     tasks.spawn(leave(ways.clone(), Arc::clone(&shared)));
 
-    disturb(&mut cluster, &shared).await;
+    disturb(&mut cluster, &links, &shared).await;
     shared.is_over.store(true, Ordering::Relaxed);
     while let Some(ended) = tasks.join_next().await {
         ended.expect("nobody found anything wrong");
@@ -400,8 +412,8 @@ async fn watches_leases_and_locks_survive_kills_and_pauses() {
     let grants = shared.grants.load(Ordering::Relaxed);
     assert!(grants > ROUNDS && left > ROUNDS, "{grants} grants and {left} leases are too few");
     println!(
-        "{ROUNDS} leaders killed, {ROUNDS} paused, {ROUNDS} followers killed: {} events told alike \
-         to {WATCHERS} watchers, {grants} grants of a lock, {left} leases left to end",
+        "{ROUNDS} leaders cut off, {ROUNDS} killed, {ROUNDS} paused, {ROUNDS} followers killed: {} \
+         events told alike to {WATCHERS} watchers, {grants} grants of a lock, {left} leases left to end",
         truth.len()
     );
 }

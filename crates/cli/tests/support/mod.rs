@@ -7,8 +7,10 @@
     reason = "every test file uses its own part of this"
 )]
 
+mod link;
 mod system;
 
+pub use link::Link;
 pub use system::{Background, System, code, run, systems, wait_until};
 
 use std::io::Write as _;
@@ -88,6 +90,36 @@ impl Cluster {
         Self { servers, _folder: folder }
     }
 
+    /// As [`Self::start`], with links between the nodes that can be cut.
+    pub async fn start_linked(count: usize, arguments: &[&str]) -> (Self, Vec<Link>) {
+        let mut cluster = Self::plan(count, arguments);
+        let mut links = Vec::new();
+        for from in 0..count {
+            let mut members = Vec::new();
+            for to in 0..count {
+                let server = &cluster.servers[to];
+                let mut address = format!("127.0.0.1:{}", server.peer);
+                if from != to {
+                    let link = Link::open(from, to, address).await;
+                    address = link.address.to_string();
+                    links.push(link);
+                }
+                members.push(format!("{}={address}", server.name));
+            }
+            cluster.servers[from].set("--initial-cluster", members.join(","));
+        }
+        for server in &mut cluster.servers {
+            server.start();
+        }
+        // The links need this thread's runtime, so that it must not be blocked.
+        for server in &cluster.servers {
+            while server.status().await.is_none_or(|status| status.leader == 0) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        (cluster, links)
+    }
+
     /// Every node's client address, with commas between.
     pub fn endpoints(&self) -> String {
         self.servers.iter().map(Server::endpoint).collect::<Vec<_>>().join(",")
@@ -148,9 +180,14 @@ impl Server {
 
     /// Puts its data elsewhere; before it is started.
     pub fn move_data(&mut self, data: PathBuf) {
-        let position = self.arguments.iter().position(|argument| argument == "--data");
-        self.arguments[position.expect("every server has one") + 1] = data.display().to_string();
+        self.set("--data", data.display().to_string());
         self.data = data;
+    }
+
+    /// Changes an argument that it has; before it is started.
+    fn set(&mut self, name: &str, value: String) {
+        let position = self.arguments.iter().position(|argument| argument == name);
+        self.arguments[position.expect("every server has one") + 1] = value;
     }
 
     /// What it logged.
