@@ -84,3 +84,94 @@ impl Handle {
         outcome.await.unwrap_or(Err(RequestError::Stopped))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use althing_core::{ClusterId, Index, NodeId};
+    use althing_keyspace::{Keyspace, Reply};
+    use tokio::sync::{mpsc, watch};
+
+    use super::*;
+    use crate::handle::{Applied, Facts, RequestLimits, Shared};
+
+    /// What the leader of a round says of the lease, if it is asked.
+    type Word = fn(round: u64) -> LeaseTime;
+
+    /// Keeps a lease alive with a driver that has `word` from the leader of round 3, and of round 4
+    /// once it was asked for the first time; what became of it, and what the driver was asked.
+    async fn keep_alive(word: Word) -> (Result<Option<i64>, RequestError>, Vec<&'static str>) {
+        let facts = Facts {
+            cluster: ClusterId(1),
+            node: NodeId::new(1).expect("not zero"),
+            name: "only".to_owned(),
+            members: Vec::new(),
+            quota_bytes: 1 << 20,
+            limits: RequestLimits { timeout: Duration::from_secs(60), lease_seconds_min: 1 },
+        };
+        let (_stop, stopping) = watch::channel(false);
+        let shared = Arc::new(Shared::new(facts, 0, stopping, Keyspace::new()));
+        let (requests, mut inbox) = mpsc::channel(16);
+        let handle = Handle::new(Arc::clone(&shared), requests);
+        let driver = async {
+            let mut asked = Vec::new();
+            let mut round = 3;
+            while let Some(request) = inbox.recv().await {
+                match request {
+                    Request::Lease { respond, .. } => {
+                        asked.push("lease");
+                        let _ = respond.send(Ok(word(round)));
+                        round = 4;
+                    }
+                    // What is read is as new as the next leadership.
+                    Request::Read { respond } => {
+                        asked.push("read");
+                        shared.gauge.show_applied_round(4);
+                        let _ = respond.send(Ok(()));
+                    }
+                    Request::Propose { respond, .. } => {
+                        asked.push("note");
+                        let reply = Reply::LeaseNote { remaining: Vec::new() };
+                        let _ = respond.send(Ok(Applied { reply, term: 4, index: Index(1) }));
+                    }
+                }
+            }
+            asked
+        };
+        let keeping = async {
+            let outcome = handle.keep_alive(7).await;
+            drop(handle);
+            outcome
+        };
+        tokio::join!(keeping, driver)
+    }
+
+    #[tokio::test]
+    async fn the_word_of_a_leader_that_led_no_more_does_not_count() {
+        let word: Word = |round| {
+            let ttl = 100 + round as i64;
+            let time = Some(Timed { ttl, remaining: ttl, must_note: false });
+            LeaseTime { round, time }
+        };
+        let (outcome, asked) = keep_alive(word).await;
+        assert_eq!(outcome, Ok(Some(104)), "the word of the next one does");
+        assert_eq!(asked, ["lease", "read", "lease", "read"]);
+    }
+
+    #[tokio::test]
+    async fn what_the_log_must_know_is_noted_before_anybody_relies_on_it() {
+        let word: Word = |_| {
+            let time = Some(Timed { ttl: 9, remaining: 9, must_note: true });
+            LeaseTime { round: 4, time }
+        };
+        let (outcome, asked) = keep_alive(word).await;
+        assert_eq!((outcome, asked), (Ok(Some(9)), vec!["lease", "note", "read"]));
+    }
+
+    #[tokio::test]
+    async fn a_lease_is_gone_once_the_cluster_says_so() {
+        let (outcome, asked) = keep_alive(|_| LeaseTime { round: 4, time: None }).await;
+        assert_eq!((outcome, asked), (Ok(None), vec!["lease", "read"]));
+    }
+}
