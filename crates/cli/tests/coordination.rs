@@ -412,8 +412,9 @@ async fn watches_leases_and_locks_survive_kills_pauses_and_cuts() {
     let grants = shared.grants.load(Ordering::Relaxed);
     assert!(grants > ROUNDS && left > ROUNDS, "{grants} grants and {left} leases are too few");
     println!(
-        "{ROUNDS} leaders cut off, {ROUNDS} killed, {ROUNDS} paused, {ROUNDS} followers killed: {} \
-         events told alike to {WATCHERS} watchers, {grants} grants of a lock, {left} leases left to end",
+        "{ROUNDS} leaders cut off, {ROUNDS} killed, {ROUNDS} paused, {ROUNDS} followers killed: \
+         {} events told alike to {WATCHERS} watchers, {grants} grants of a lock, {left} leases \
+         left to end",
         truth.len()
     );
 }
