@@ -42,8 +42,8 @@ struct Clock {
     deadline: Time,
     /// What the log knows it to have, in seconds.
     noted: i64,
-    /// A note of ours that says less is on its way into the log.
-    is_noting: bool,
+    /// How many notes of ours that say less are on their way into the log.
+    noting: u32,
     /// Its end is on its way into the log.
     is_ending: bool,
 }
@@ -91,7 +91,9 @@ impl Lessor {
     pub fn noted(&mut self, id: i64, seconds: i64) {
         self.advance(id, |clock| {
             // Only who keeps a lease alive notes the whole of its time; notes of ours say less.
-            clock.is_noting &= seconds >= clock.ttl;
+            if seconds < clock.ttl {
+                clock.noting = clock.noting.saturating_sub(1);
+            }
             clock.noted = seconds;
         });
     }
@@ -109,7 +111,7 @@ impl Lessor {
         let clock = self.leases.get_mut(&id).filter(|clock| !clock.is_ending)?;
         self.due.remove(&(clock.next(), id));
         clock.deadline = now + seconds(clock.ttl);
-        let must_note = clock.is_noting || clock.noted < clock.ttl;
+        let must_note = clock.noting > 0 || clock.noted < clock.ttl;
         self.due.insert((clock.next(), id));
         Some(Timed { ttl: clock.ttl, remaining: clock.ttl, must_note })
     }
@@ -129,8 +131,9 @@ impl Lessor {
         if !ids.is_empty() {
             return Some(Command::LeaseExpire { ids });
         }
-        // At least a second, so that what is noted is less than before.
-        let note = |id: i64| (id, self.leases[&id].remaining(now).max(1));
+        // Rounded up: the next leader may begin at once, and must not end it early. No more than
+        // half of what was noted is left, so that this is less.
+        let note = |id: i64| (id, self.leases[&id].remaining_at_most(now));
         let remaining: Vec<(i64, i64)> = due.map(note).take(LEASES_MAX).collect();
         (!remaining.is_empty()).then_some(Command::LeaseNote { remaining })
     }
@@ -147,7 +150,7 @@ impl Lessor {
             Command::LeaseNote { remaining } => {
                 for (id, seconds) in remaining {
                     self.advance(*id, |clock| {
-                        clock.is_noting = true;
+                        clock.noting += 1;
                         clock.noted = *seconds;
                     });
                 }
@@ -163,8 +166,8 @@ impl Lessor {
 
     fn start(&mut self, now: Time, id: i64, ttl: i64, remaining: i64) {
         let deadline = now + seconds(remaining);
-        let (noted, is_noting, is_ending) = (remaining, false, false);
-        let clock = Clock { ttl, deadline, noted, is_noting, is_ending };
+        let (noted, noting, is_ending) = (remaining, 0, false);
+        let clock = Clock { ttl, deadline, noted, noting, is_ending };
         self.ended(id);
         self.leases.insert(id, clock);
         self.due.insert((clock.next(), id));
@@ -189,6 +192,11 @@ impl Clock {
 
     fn remaining(&self, now: Time) -> i64 {
         self.deadline.since(now).as_secs().cast_signed()
+    }
+
+    fn remaining_at_most(&self, now: Time) -> i64 {
+        let left = self.deadline.since(now);
+        (left.as_secs() + u64::from(left.subsec_nanos() > 0)).cast_signed()
     }
 }
 

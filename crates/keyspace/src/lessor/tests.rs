@@ -150,3 +150,33 @@ fn the_longest_lease_fits_the_clock() {
     assert_eq!(lessor.time(at(1_000_000), 7).map(|timed| timed.remaining), Some(longest));
     assert!(lessor.renew(at(1_000_000), 7).is_some());
 }
+
+#[test]
+fn a_note_takes_no_time_away() {
+    let mut lessor = lessor(10);
+    // A tick is never exactly on time.
+    let late = at(5) + Duration::from_millis(1);
+    let commands = settle(&mut lessor, late);
+    assert_eq!(commands, [note(7, 5)]);
+    // A restart, or an election that is quick.
+    let begins = late + Duration::from_millis(500);
+    let mut next = Lessor::default();
+    let leases = [(7, Lease::new(10, 5, Default::default()))];
+    next.begin(begins, leases.iter().map(|(id, lease)| (*id, lease)));
+    let ends = next.leases[&7].deadline;
+    assert!(ends >= at(10), "it ends at {ends:?}, and was promised ten seconds");
+}
+
+#[test]
+fn of_two_notes_on_their_way_the_second_counts_too() {
+    let mut lessor = lessor(100);
+    let first = lessor.due(at(50)).expect("half of it is gone");
+    lessor.proposed(&first);
+    // Nothing is committed for a while.
+    let second = lessor.due(at(75)).expect("half of that is gone");
+    lessor.proposed(&second);
+    // The log: note 50, [a note of 100 that an earlier keep-alive asked for], note 25.
+    lessor.noted(7, 50);
+    lessor.noted(7, 100);
+    assert!(lessor.renew(at(76), 7).expect("it lives").must_note, "note 25 comes after");
+}

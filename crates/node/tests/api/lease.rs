@@ -1,5 +1,7 @@
 //! Leases against a clock.
 
+use std::time::{Duration, Instant};
+
 use althing_etcd_api::etcdserverpb as pb;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -114,4 +116,18 @@ async fn a_key_of_a_lease_that_is_not_there_is_refused() {
     let refused = server.kv().await.put(request).await.expect_err("there is no such lease");
     let words = "etcdserver: requested lease not found";
     assert_eq!((refused.code(), refused.message()), (Code::NotFound, words));
+}
+
+#[tokio::test]
+async fn a_restart_ends_no_lease_early() {
+    let server = Server::start().await;
+    let asked = Instant::now();
+    let id = server.grant(4).await;
+    server.put_tied("a", "", id).await;
+    // Half of its time is gone, and noted: that is what the next leadership will know.
+    tokio::time::sleep_until((asked + Duration::from_millis(2_050)).into()).await;
+    let server = server.restart().await;
+    until("the end of the lease", async || !server.exists("a").await).await;
+    let lived = asked.elapsed();
+    assert!(lived >= Duration::from_secs(4), "a lease of 4 s has ended after {lived:?}");
 }

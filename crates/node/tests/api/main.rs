@@ -7,7 +7,7 @@ mod line;
 mod watch;
 mod wellness;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
 use althing_etcd_api::etcdserverpb as pb;
@@ -23,7 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A node that is a cluster by itself.
 struct Server {
     node: Node,
-    _data: TempDir,
+    settings: Settings,
+    peer: SocketAddr,
+    data: TempDir,
 }
 
 impl Server {
@@ -35,18 +37,29 @@ impl Server {
         let data = TempDir::new().expect("there is room for a folder");
         let bind = || TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
         let listeners = Listeners { client: bind(), peer: bind() };
-        let peer = listeners.peer.local_addr().expect("it is bound").to_string();
-        let members = vec![MemberAddress { name: "only".to_owned(), peer }];
+        let peer = listeners.peer.local_addr().expect("it is bound");
+        let members = vec![MemberAddress { name: "only".to_owned(), peer: peer.to_string() }];
         let mut settings = Settings::new("only", data.path(), members);
         settings.election_timeout = Duration::from_millis(100);
         settings.heartbeat_interval = Duration::from_millis(20);
         // The end of a test blocks the runtime that would close its connections.
         settings.limits.shutdown_grace = Duration::from_millis(50);
         change(&mut settings);
-        let node = Node::start(settings, listeners).expect("nothing is in its way");
-        let server = Self { node, _data: data };
+        let node = Node::start(settings.clone(), listeners).expect("nothing is in its way");
+        let server = Self { node, settings, peer, data };
         server.put("ready", "").await;
         server
+    }
+
+    /// Stops it and starts it again on what it has left behind.
+    async fn restart(self) -> Self {
+        let Self { node, settings, peer, data } = self;
+        let client = node.client_address();
+        tokio::task::spawn_blocking(move || node.stop()).await.expect("it stops");
+        let bind = |address| TcpListener::bind(address).expect("it was ours a moment ago");
+        let listeners = Listeners { client: bind(client), peer: bind(peer) };
+        let node = Node::start(settings.clone(), listeners).expect("nothing is in its way");
+        Self { node, settings, peer, data }
     }
 
     fn address(&self) -> String {
