@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use althing_consensus::{Chunk, Output, Replica};
 use althing_core::{Ballot, Entry, Index, LogId, NodeId, Op, Outbox, Payload, Time};
-use althing_keyspace::Keyspace;
+use althing_keyspace::{Command, Keyspace};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
@@ -143,6 +143,7 @@ const SWEEP_CHANGES: usize = 2_000;
 impl<R: Replica> Driver<R> {
     pub(crate) fn new(parts: Parts<R>) -> Self {
         let expire_at = parts.clock.now() + EXPIRE_INTERVAL;
+        parts.shared.gauge.show_applied_round(parts.applied.ballot.round);
         Self {
             replica: parts.replica,
             clock: parts.clock,
@@ -489,6 +490,11 @@ fn apply_command(
         keyspace.pass(index);
         return;
     };
+    if Command::is_compaction(command) {
+        // What it lets be forgotten is told on before: afterwards it could not be known whom it
+        // concerns.
+        shared.watches.notice(keyspace);
+    }
     let outcome = keyspace.apply(index, command);
     if let Ok(reply) = &outcome {
         leases.applied(now, reply);

@@ -219,4 +219,22 @@ mod tests {
         watches.notice(&keyspace);
         assert_eq!(mailbox.take(), BTreeMap::from([(7, 1)]));
     }
+
+    #[test]
+    fn a_compaction_concerns_nobody_who_was_told_on_before() {
+        let (watches, mailbox) = (Arc::new(Watches::default()), Arc::new(Mailbox::default()));
+        let mut keyspace = Keyspace::new();
+        write(&mut keyspace, "a");
+        watches.notice(&keyspace);
+        let _kept = watches.begin(&range("x", ""), 7, &mailbox);
+        // One batch, in the middle of which the driver tells on.
+        write(&mut keyspace, "a");
+        write(&mut keyspace, "a");
+        let revision = keyspace.revision();
+        let compact = Command::Compact { revision };
+        watches.notice(&keyspace);
+        keyspace.apply_command(keyspace.applied().next(), compact).expect("it is in the past");
+        watches.notice(&keyspace);
+        assert_eq!(mailbox.take(), BTreeMap::new(), "nothing happened to x");
+    }
 }

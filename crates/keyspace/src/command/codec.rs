@@ -69,6 +69,11 @@ impl Command {
         }
     }
 
+    /// Whether what [`Self::encode`] wrote is a [`Self::Compact`], without reading the rest.
+    pub fn is_compaction(bytes: &[u8]) -> bool {
+        bytes.starts_with(&[VERSION, 4])
+    }
+
     /// Reads one command, which must be all that `bytes` holds.
     ///
     /// # Errors
