@@ -262,7 +262,7 @@ impl Api {
         self.handle.propose(&command).await.map_err(status::failed)
     }
 
-    async fn read(&self, range: Range) -> Result<RangeReply, Status> {
+    pub(super) async fn read(&self, range: Range) -> Result<RangeReply, Status> {
         if range.range_end.is_empty() || self.is_small() {
             return self.handle.keyspace().range(&range).map_err(status::rejected);
         }

@@ -23,7 +23,7 @@ impl Api {
         self.counted(Method::Campaign, async {
             let pb::CampaignRequest { name, lease, value } = message;
             let place = self.take_place(&name, lease, value.as_ref().into()).await?;
-            let revision = self.wait_for_turn(&name, &place).await?;
+            let (place, revision) = place.turn().await?;
             let header = Some(self.header(revision, self.handle.term()));
             let (key, rev, lease) = (convert::bytes(&place.key), place.created, place.lease);
             let leader = Some(pb::LeaderKey { name, key, rev, lease });
@@ -72,7 +72,7 @@ impl Api {
     ) -> Result<pb::LeaderResponse, Status> {
         self.counted(Method::Leader, async {
             self.handle.linearizable().await.map_err(status::failed)?;
-            let leader = line::first(&self.handle.keyspace(), &line::prefix(&message.name));
+            let leader = self.first(&line::prefix(&message.name)).await?;
             let leader = leader.ok_or_else(|| Status::unknown("election: no leader"))?;
             Ok(self.leader_response(leader))
         })
@@ -107,7 +107,7 @@ impl Api {
         self.handle.linearizable().await.map_err(status::failed)?;
         let mut told = 0;
         loop {
-            let leader = line::first(&self.handle.keyspace(), &prefix);
+            let leader = self.first(&prefix).await?;
             if let Some(leader) = leader.filter(|leader| leader.mod_revision != told) {
                 told = leader.mod_revision;
                 if answers.send(Ok(self.leader_response(leader))).await.is_err() {

@@ -29,7 +29,7 @@ impl Api {
     ) -> Result<pb::LeaseGrantResponse, Status> {
         self.counted(Method::LeaseGrant, async {
             let ttl = message.ttl.max(self.handle.lease_seconds_min());
-            for _ in 1..TRIES_MAX {
+            for _ in 0..TRIES_MAX {
                 let id = if message.id == 0 { self.new_lease_id() } else { message.id };
                 match self.grant(id, ttl).await {
                     Err(RequestError::Rejected(Rejection::LeaseExists)) if message.id == 0 => {}

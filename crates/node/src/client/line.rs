@@ -11,6 +11,7 @@ use althing_keyspace::{
     Command, Compare, CompareResult, CompareTarget, DeleteRange, Key, KeyRange, KeyValue, Keyspace,
     Operation, OperationReply, Put, Range, Reply, SortOrder, SortTarget, Txn, TxnReply, Value,
 };
+use tokio::sync::oneshot;
 use tonic::Status;
 
 use super::{Api, status};
@@ -27,8 +28,6 @@ pub(super) struct Place {
     pub(super) created: i64,
     /// The lease it is tied to.
     pub(super) lease: i64,
-    /// The revision at which it was last taken. Who takes a place that is theirs already moves it.
-    taken: i64,
 }
 
 /// The keys of the line of this name begin with this.
@@ -36,45 +35,48 @@ pub(super) fn prefix(name: &[u8]) -> Vec<u8> {
     [name, b"/"].concat()
 }
 
-/// Who is first in the line, at the keyspace's moment.
-pub(super) fn first(keyspace: &Keyspace, prefix: &[u8]) -> Option<KeyValue> {
-    oldest(keyspace, Range { limit: 1, sort_order: SortOrder::Ascend, ..in_line(prefix) })
-}
-
-/// The one right before the place created at `created`.
-fn before(keyspace: &Keyspace, prefix: &[u8], created: i64) -> Option<KeyValue> {
-    let range = in_line(prefix);
-    oldest(
-        keyspace,
-        Range {
-            limit: 1,
-            sort_order: SortOrder::Descend,
-            max_create_revision: created - 1,
-            ..range
-        },
-    )
-}
-
 fn in_line(prefix: &[u8]) -> Range {
-    Range { sort_target: SortTarget::CreateRevision, ..Range::prefix(prefix) }
-}
-
-fn oldest(keyspace: &Keyspace, range: Range) -> Option<KeyValue> {
-    let found = keyspace.range(&range).expect("a read of the present with a key is not refused");
-    found.kvs.into_iter().next()
+    Range { limit: 1, sort_target: SortTarget::CreateRevision, ..Range::prefix(prefix) }
 }
 
 impl Api {
+    /// Who is first in the line, as far as this node has come.
+    pub(super) async fn first(&self, prefix: &[u8]) -> Result<Option<KeyValue>, Status> {
+        let range = Range { sort_order: SortOrder::Ascend, ..in_line(prefix) };
+        Ok(self.read(range).await?.kvs.into_iter().next())
+    }
+
+    /// The one right before the place created at `created`.
+    async fn before(&self, prefix: &[u8], created: i64) -> Result<Option<KeyValue>, Status> {
+        let (sort_order, max_create_revision) = (SortOrder::Descend, created - 1);
+        let range = Range { sort_order, max_create_revision, ..in_line(prefix) };
+        Ok(self.read(range).await?.kvs.into_iter().next())
+    }
+
     /// Takes a place in the line, or the place that this lease has there already. With `lease` zero
     /// the place lasts for a minute.
+    ///
+    /// Once it is asked for it is taken, also if the caller gives up meanwhile; then it is given up
+    /// again.
     pub(super) async fn take_place(
         &self,
         name: &[u8],
         lease: i64,
         value: Value,
-    ) -> Result<Place, Status> {
+    ) -> Result<Standing, Status> {
+        let (api, name) = (self.clone(), name.to_vec());
+        let (respond, taken) = oneshot::channel();
+        tokio::spawn(async move {
+            let placed = api.put_place(&name, lease, value).await;
+            // A caller that is gone drops what it was sent, and so the place.
+            let _ = respond.send(placed.map(|place| Standing { api, name, place: Some(place) }));
+        });
+        taken.await.unwrap_or_else(|_| Err(Status::unavailable("etcdserver: server stopped")))
+    }
+
+    async fn put_place(&self, name: &[u8], lease: i64, value: Value) -> Result<Place, Status> {
         let lease = if lease == 0 { self.short_lease().await? } else { lease };
-        let key = Key::from([name, format!("/{lease:x}").as_bytes()].concat());
+        let key = Key::from([name, format!("/{}", hex(lease)).as_bytes()].concat());
         let is_new = compare(&key, CompareTarget::CreateRevision(0));
         // It is written also if it is there: whoever gave up on it a moment ago must not delete it.
         let put = Put { lease, ..Put::new(key.clone(), value) };
@@ -91,7 +93,7 @@ impl Api {
             }
             _ => reply.revision,
         };
-        Ok(Place { key, created, lease, taken: reply.revision })
+        Ok(Place { key, created, lease })
     }
 
     async fn short_lease(&self) -> Result<i64, Status> {
@@ -100,41 +102,23 @@ impl Api {
         Ok(self.lease_grant(request).await?.id)
     }
 
-    /// Waits until the place is the first in its line; returns the revision at which it was. If the
-    /// caller gives up before, the place is given up too.
-    ///
-    /// # Errors
-    /// The place is gone: its lease has ended, or somebody deleted it.
-    pub(super) async fn wait_for_turn(&self, name: &[u8], place: &Place) -> Result<i64, Status> {
-        let mut leaving = Leaving { api: self, place: Some(place) };
-        let outcome = self.turn(&prefix(name), place).await;
-        leaving.place = None;
-        outcome
-    }
-
     async fn turn(&self, prefix: &[u8], place: &Place) -> Result<i64, Status> {
         let mailbox = Arc::new(Mailbox::default());
         let _own = self.watch_key(&place.key, &mailbox);
         loop {
-            let ahead = before(&self.handle.keyspace(), prefix, place.created);
-            let Some(ahead) = ahead else {
-                // Nobody is ahead; but is the place still there? Only the cluster knows.
+            let Some(ahead) = self.before(prefix, place.created).await? else {
+                // Nobody is ahead, and nobody can get ahead any more; but is the place still there?
+                // Only the cluster knows.
                 self.handle.linearizable().await.map_err(status::failed)?;
                 let keyspace = self.handle.keyspace();
-                if !is_taken(&keyspace, place) {
-                    return Err(gone());
-                }
-                if before(&keyspace, prefix, place.created).is_none() {
-                    return Ok(keyspace.revision());
-                }
-                continue;
+                let is_still_there = is_taken(&keyspace, place);
+                return if is_still_there { Ok(keyspace.revision()) } else { Err(gone()) };
             };
             let _ahead = self.watch_key(&ahead.key, &mailbox);
             // It may have gone before we watched.
             let is_there = {
                 let keyspace = self.handle.keyspace();
-                let ahead = keyspace.range(&Range::key(ahead.key.clone()));
-                ahead.is_ok_and(|found| found.count > 0) && is_taken(&keyspace, place)
+                stands(&keyspace, &ahead.key, ahead.create_revision) && is_taken(&keyspace, place)
             };
             if is_there {
                 tokio::select! {
@@ -177,6 +161,12 @@ impl Api {
     }
 }
 
+/// As etcd's own client writes the number of a lease.
+fn hex(lease: i64) -> String {
+    let sign = if lease < 0 { "-" } else { "" };
+    format!("{sign}{:x}", lease.unsigned_abs())
+}
+
 fn gone() -> Status {
     Status::failed_precondition(
         "etcdserver: the lease ended or the key was deleted while it waited for its turn",
@@ -184,27 +174,50 @@ fn gone() -> Status {
 }
 
 fn is_taken(keyspace: &Keyspace, place: &Place) -> bool {
-    let found = keyspace.range(&Range::key(place.key.clone()));
+    stands(keyspace, &place.key, place.created)
+}
+
+/// Whether the key is still the one that was created at `created`.
+fn stands(keyspace: &Keyspace, key: &Key, created: i64) -> bool {
+    let found = keyspace.range(&Range::key(key.clone()));
     let found = found.expect("a read of the present with a key is not refused");
-    found.kvs.first().is_some_and(|kv| kv.create_revision == place.created)
+    found.kvs.first().is_some_and(|kv| kv.create_revision == created)
 }
 
 fn compare(key: &Key, target: CompareTarget) -> Compare {
     Compare { key: key.clone(), range_end: Key::default(), result: CompareResult::Equal, target }
 }
 
-/// Gives the place up if whoever waits for its turn goes away.
-struct Leaving<'a> {
-    api: &'a Api,
-    place: Option<&'a Place>,
+/// Somebody in a line, who leaves it when this is dropped before their turn.
+pub(super) struct Standing {
+    api: Api,
+    name: Vec<u8>,
+    place: Option<Place>,
 }
 
-impl Drop for Leaving<'_> {
+impl Standing {
+    /// Waits until the place is the first in its line; returns it, and the revision at which it
+    /// was. If the caller gives up before, or there is an error, the place is given up too.
+    ///
+    /// # Errors
+    /// The place is gone: its lease has ended, or somebody deleted it. Nobody leads, or the node
+    /// stops.
+    pub(super) async fn turn(mut self) -> Result<(Place, i64), Status> {
+        let place = self.place.clone().expect("it is there until here");
+        let revision = self.api.turn(&prefix(&self.name), &place).await?;
+        self.place = None;
+        Ok((place, revision))
+    }
+}
+
+impl Drop for Standing {
     fn drop(&mut self) {
-        let Some(Place { key, taken, .. }) = self.place.cloned() else { return };
+        let Some(Place { key, created, .. }) = self.place.take() else { return };
         let api = self.api.clone();
         tokio::spawn(async move {
-            let is_ours = compare(&key, CompareTarget::ModRevision(taken));
+            // Not if another request with the same lease has taken it since, or had it before: that
+            // one may hold it.
+            let is_ours = compare(&key, CompareTarget::ModRevision(created));
             let delete = Operation::DeleteRange(DeleteRange::key(key));
             let txn = Txn { compare: vec![is_ours], success: vec![delete], failure: Vec::new() };
             // If this fails, the place ends with its lease.

@@ -11,7 +11,7 @@ impl Api {
     pub(super) async fn lock(&self, message: pb::LockRequest) -> Result<pb::LockResponse, Status> {
         self.counted(Method::Lock, async {
             let place = self.take_place(&message.name, message.lease, Value::default()).await?;
-            let revision = self.wait_for_turn(&message.name, &place).await?;
+            let (place, revision) = place.turn().await?;
             let header = Some(self.header(revision, self.handle.term()));
             Ok(pb::LockResponse { header, key: convert::bytes(&place.key) })
         })

@@ -1,5 +1,7 @@
 //! Locks and elections.
 
+use std::time::Duration;
+
 use althing_etcd_api::{etcdserverpb, v3electionpb as election, v3lockpb as lock};
 use election::election_client::ElectionClient;
 use lock::lock_client::LockClient;
@@ -129,6 +131,36 @@ async fn a_lock_is_taken_again_by_who_holds_it_and_keeps_its_token() {
     assert_eq!(token(&server, &key).await, before);
     let absent = take(&server, "l", 12345).await.expect_err("there is no such lease");
     assert_eq!(absent.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn who_gives_up_at_any_moment_leaves_nobody_standing_in_line() {
+    let server = Server::start().await;
+    let holder = server.grant(300).await;
+    let key = take(&server, "l", holder).await.expect("it is free");
+    for round in 0..40 {
+        let lease = server.grant(300).await;
+        let patience = Duration::from_micros(300 + 100 * round);
+        let waited = tokio::time::timeout(patience, take(&server, "l", lease)).await;
+        assert!(waited.is_err(), "it is held by another");
+    }
+    // Each may have stood there for a moment.
+    waiting(&server, "l", 1).await;
+    assert!(server.exists(&key).await);
+}
+
+#[tokio::test]
+async fn who_gives_up_on_asking_again_keeps_what_is_held() {
+    let server = Server::start().await;
+    let lease = server.grant(300).await;
+    let key = take(&server, "l", lease).await.expect("it is free");
+    let created = token(&server, &key).await;
+    for round in 0..40 {
+        let patience = Duration::from_micros(300 + 100 * round);
+        let _ = tokio::time::timeout(patience, take(&server, "l", lease)).await;
+        server.put("in between", "").await;
+        assert_eq!(token(&server, &key).await, created, "round {round}");
+    }
 }
 
 #[tokio::test]
