@@ -35,6 +35,8 @@ pub struct Limits {
     pub http2_ping_interval: Duration,
     /// The connection is closed if the ping goes unanswered for so long.
     pub http2_ping_timeout: Duration,
+    /// Watches on all streams. Each costs a little with every write of a key that it watches.
+    pub watches: i64,
     /// Watches on one stream.
     pub watches_per_stream: usize,
     /// How often a watch that asked for it is told how far it has come. etcd's ten minutes.
@@ -58,6 +60,7 @@ impl Default for Limits {
             http1_idle_timeout: Duration::from_secs(75),
             http2_ping_interval: Duration::from_secs(30),
             http2_ping_timeout: Duration::from_secs(20),
+            watches: 65_536,
             watches_per_stream: 16_384,
             watch_progress_interval: Duration::from_secs(600),
             leader_check_interval: Duration::from_secs(1),

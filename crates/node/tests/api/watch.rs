@@ -347,8 +347,10 @@ async fn a_stream_that_needs_a_leader_ends_without_one() {
         althing_node::Settings::new("a", data.path(), vec![member("a"), member("b"), member("c")]);
     settings.limits.leader_check_interval = Duration::from_millis(20);
     settings.limits.shutdown_grace = Duration::from_millis(50);
-    let node = althing_node::Node::start(settings, listeners).expect("nothing is in its way");
-    let server = Server { node, _data: data };
+    let peer = listeners.peer.local_addr().expect("it is bound");
+    let node = althing_node::Node::start(settings.clone(), listeners);
+    let node = node.expect("nothing is in its way");
+    let server = Server { node, settings, peer, data };
     let mut stream = Stream::open_with(&server, |metadata| {
         metadata.insert("hasleader", "true".parse().expect("a value"));
     })
@@ -368,6 +370,23 @@ async fn a_stream_has_a_bounded_number_of_watches() {
     stream.ask(RequestUnion::CreateRequest(watch("a", "", 0))).await;
     let answer = stream.next().await;
     assert!(answer.canceled && answer.cancel_reason.contains("too many"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_server_has_a_bounded_number_of_watches() {
+    let server = Server::start_with(|settings| settings.limits.watches = 2).await;
+    let mut streams = [Stream::open(&server).await, Stream::open(&server).await];
+    for stream in &mut streams {
+        stream.create(watch("a", "", 0)).await;
+    }
+    streams[0].ask(RequestUnion::CreateRequest(watch("a", "", 0))).await;
+    let answer = streams[0].next().await;
+    assert!(answer.canceled && answer.cancel_reason.contains("on this server"), "{answer:?}");
+    let [rest, gone] = streams;
+    drop(gone);
+    until("a place", async || server.metric("althing_mvcc_watcher_total").await == 1.0).await;
+    let mut rest = rest;
+    rest.create(watch("a", "", 0)).await;
 }
 
 #[tokio::test]

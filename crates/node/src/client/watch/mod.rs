@@ -123,14 +123,10 @@ impl Watching {
             if self.ready.is_empty() {
                 self.read_on();
             }
-            if self.ready.is_empty() && !self.behind.is_empty() {
-                tokio::task::yield_now().await;
-                if answers.is_closed() {
-                    return Ok(());
-                }
-                continue;
-            }
+            // Nothing to send, and more to look at: others get their turn in between.
+            let reads_on = self.ready.is_empty() && !self.behind.is_empty();
             tokio::select! {
+                () = tokio::task::yield_now(), if reads_on => {}
                 () = answers.closed() => return Ok(()),
                 () = &mut stopping => return Err(Status::unavailable("etcdserver: server stopped")),
                 permit = answers.reserve(), if !self.ready.is_empty() => {
@@ -174,6 +170,9 @@ impl Watching {
                 Err("mvcc: duplicate watch ID provided on the WatchStream")
             }
             _ if self.watchers.len() >= limit => Err("etcdserver: too many watches on one stream"),
+            _ if self.api.handle.metrics().watchers.get() >= self.api.limits.watches => {
+                Err("etcdserver: too many watches on this server")
+            }
             Some(wants) => Ok(wants),
         };
         match wants {
