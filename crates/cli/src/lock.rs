@@ -21,7 +21,8 @@ The lock is a key that ends with a lease, as etcd's client and its lock service 
 either stand in one queue. The lease is kept alive while the command runs. When the lock is lost, or
 may be because no server has confirmed the lease in time, the command is told to end (SIGTERM), and
 killed before another can hold the lock; the exit code is then 9. Where its input is no terminal,
-all that it started is ended with it.
+all that it started is ended with it. Where this program itself is stopped or killed it can end
+nothing in time: on Linux the command dies with it, but not what the command has started.
 
 The command finds in its environment ALTHING_LOCK_NAME, _KEY, _LEASE and _TOKEN. The token grows
 from holder to holder: whatever the command writes to should remember the highest it has seen and

@@ -10,6 +10,7 @@ use super::under::Under;
 use super::{Loss, Session, wait_for_deletion};
 use crate::Outcome;
 use crate::client::Client;
+use crate::clock;
 use crate::failure::{Failure, Kind};
 use crate::signals::{Signals, exit_code};
 use crate::{duration, lease};
@@ -185,7 +186,13 @@ impl Holding {
         let code = match ended {
             Ok(code) => code,
             Err(loss) => {
-                under.end_before(&self.session.term()).await;
+                let now = clock::now();
+                let deadline = match loss {
+                    Loss::Unconfirmed => self.session.term().kill_at_after(now),
+                    // Another may hold it already.
+                    Loss::LeaseGone | Loss::KeyGone => now,
+                };
+                under.end_before(deadline).await;
                 return Err(self.clear_away(loss).await);
             }
         };
@@ -215,8 +222,13 @@ impl Holding {
     /// The failure of a holding that was lost, after its lease has been ended where it is left.
     async fn clear_away(self, loss: Loss) -> Failure {
         let Self { session, what, .. } = self;
-        // A lease that has ended, or that nobody can be told to end, ends by itself.
-        let _ = session.end().await;
+        let term = session.term();
+        // A lease that has ended, or that nobody can be told to end, ends by itself; our own end
+        // says that this is held no longer, and must not come later.
+        tokio::select! {
+            _ = session.end() => {}
+            () = clock::wait_until(term.kill_at()) => {}
+        }
         lost(&what).cause(loss.reason())
     }
 }

@@ -10,7 +10,6 @@ use tokio::process::Child;
 use super::leash;
 use crate::clock;
 use crate::failure::{Failure, Kind};
-use crate::lease::term::Term;
 use crate::signals::ending_code;
 
 /// The pause between two looks at the processes that a command has left behind.
@@ -63,9 +62,8 @@ impl Under {
         }
     }
 
-    /// Tells it to end, and kills it, and what it started, when `term` says so.
-    pub(crate) async fn end_before(&mut self, term: &Term) {
-        let deadline = term.kill_at_after(clock::now());
+    /// Tells it to end, and kills it, and what it started, at `deadline`, which may be now.
+    pub(crate) async fn end_before(&mut self, deadline: Duration) {
         self.send(Signal::TERM);
         tokio::select! {
             _ = self.child.wait() => {}
@@ -95,6 +93,7 @@ impl Under {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lease::term::Term;
 
     /// A command that ignores the word to end, as does the process that it starts; for a minute, so
     /// that a test that fails leaves nothing behind.
@@ -122,7 +121,11 @@ mod tests {
             tokio::time::sleep(LOOK).await;
         }
         let term = Term::new(clock::now(), Duration::from_secs(1));
-        let ended = tokio::time::timeout(Duration::from_secs(30), under.end_before(&term)).await;
+        let ended = tokio::time::timeout(
+            Duration::from_secs(30),
+            under.end_before(term.kill_at_after(clock::now())),
+        )
+        .await;
         ended.expect("it is killed");
         let child = std::fs::read_to_string(&marker).expect("a number");
         let stat = format!("/proc/{}/stat", child.trim());

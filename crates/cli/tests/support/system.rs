@@ -133,6 +133,9 @@ fn end(process: &mut Option<Child>) {
     }
 }
 
+/// How long the last words of a command that has ended are waited for.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// A command that runs beside the test; killed when dropped.
 #[derive(Debug)]
 pub struct Background {
@@ -191,7 +194,12 @@ impl Background {
     pub fn ended(&mut self) -> (Option<i32>, String) {
         wait_until("it ends", || self.process.try_wait().expect("a child").is_some());
         let code = self.process.wait().expect("a child").code();
-        let rest: Vec<String> = self.errors.try_iter().collect();
+        // Its last words may still be on their way here; whoever inherited its standard error and
+        // lives on would keep us waiting for the end of it.
+        let mut rest = Vec::new();
+        while let Ok(line) = self.errors.recv_timeout(LAST_WORDS) {
+            rest.push(line);
+        }
         (code, rest.join("\n"))
     }
 }
