@@ -42,13 +42,39 @@ pub struct Circle {
 
 impl Circle {
     /// How many slots there can be: 1,048,576.
+    ///
+    /// ```
+    /// use althing_ring::{Circle, RingError};
+    ///
+    /// let slot = Circle::SLOTS_MAX as u32;
+    /// let refused = RingError::TooManyNodes { max: 1_048_576 };
+    /// assert_eq!(Circle::new([(0, slot)]), Err(refused));
+    /// assert_eq!(Circle::new([(0, slot - 1)])?.owner(7), Some(slot - 1));
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
     pub const SLOTS_MAX: usize = SLOTS_MAX;
 
     /// How many points there can be: 2,147,483,648, at about ten bytes each.
+    ///
+    /// ```
+    /// use althing_ring::{Circle, Settings};
+    ///
+    /// let settings = Settings::default().points_max(usize::MAX);
+    /// assert_eq!(settings.points_max, Circle::POINTS_MAX);
+    /// ```
     pub const POINTS_MAX: usize = 1 << 31;
 
     /// A circle with these points: pairs of a place and a slot, in any order; those of equal place
     /// keep theirs.
+    ///
+    /// ```
+    /// use althing_ring::Circle;
+    ///
+    /// let circle = Circle::new([(2 << 60, 3), (1 << 60, 5), (1 << 60, 4)])?;
+    /// assert!(circle.points().eq([(1 << 60, 5), (1 << 60, 4), (2 << 60, 3)]));
+    /// assert_eq!(circle.owner(0), Some(5));
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
     ///
     /// # Errors
     /// A slot or a number of points that is too large.
@@ -79,12 +105,24 @@ impl Circle {
     }
 
     /// How many points there are.
+    ///
+    /// ```
+    /// use althing_ring::Circle;
+    ///
+    /// let circle = Circle::new([(1 << 60, 0), (1 << 60, 1)])?;
+    /// assert_eq!(circle.len(), 2, "points at one place are counted one by one");
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
     #[inline]
     pub fn len(&self) -> usize {
         self.words.len().saturating_sub(STRIDE)
     }
 
     /// Whether there is no point.
+    ///
+    /// ```
+    /// assert!(althing_ring::Circle::default().is_empty());
+    /// ```
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.words.is_empty()
@@ -92,6 +130,17 @@ impl Circle {
 
     /// The slot of the first point that is at `hash` or after it, going round past the end; `None`
     /// if there is no point.
+    ///
+    /// ```
+    /// use althing_ring::Circle;
+    ///
+    /// let circle = Circle::new([(1 << 60, 0), (2 << 60, 1)])?;
+    /// assert_eq!(circle.owner((1 << 60) + 0xf_ffff), Some(0)); // The lowest 20 bits do not count.
+    /// assert_eq!(circle.owner((1 << 60) + 0x10_0000), Some(1));
+    /// assert_eq!(circle.owner(u64::MAX), Some(0));
+    /// assert_eq!(Circle::default().owner(7), None);
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
     #[inline]
     pub fn owner(&self, hash: u64) -> Option<u32> {
         // Behind the last point stands the first one's slot, so nothing needs to go round here.
@@ -313,6 +362,16 @@ impl PartialEq for Circle {
 impl Eq for Circle {}
 
 /// Once round a circle; made by [`Circle::walk`].
+///
+/// ```
+/// use althing_ring::Circle;
+///
+/// let circle = Circle::new([(1 << 60, 0), (2 << 60, 1), (3 << 60, 0)])?;
+/// let mut walk = circle.walk(2 << 60);
+/// assert_eq!((walk.next(), walk.len()), (Some(1), 2));
+/// assert!(walk.eq([0, 0]), "a slot comes once for each of its points");
+/// # Ok::<(), althing_ring::RingError>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Walk<'a> {
     now: core::slice::Iter<'a, u64>,

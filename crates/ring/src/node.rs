@@ -39,23 +39,58 @@ pub struct Node<Id> {
 
 impl<Id> Node<Id> {
     /// A node of weight 1.
+    ///
+    /// ```
+    /// use althing_ring::Node;
+    ///
+    /// let node = Node::new("a");
+    /// assert_eq!((node.weight, node.zone, node.points), (1, None, None));
+    /// ```
     pub fn new(id: Id) -> Self {
         Self { id, weight: 1, zone: None, rack: None, points: None }
     }
 
     /// The same node, with this weight.
+    ///
+    /// ```
+    /// use althing_ring::{Node, Ring};
+    ///
+    /// let ring = Ring::new([Node::new("a"), Node::new("b").weight(3)])?;
+    /// assert_eq!(ring.points().filter(|(_, id)| **id == "b").count(), 3 * 160);
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
     #[must_use]
     pub fn weight(self, weight: u32) -> Self {
         Self { weight, ..self }
     }
 
     /// The same node, in this zone.
+    ///
+    /// ```
+    /// use althing_ring::{Node, Ring};
+    ///
+    /// let east = ["a", "b"].map(|id| Node::new(id).zone("east"));
+    /// let ring = Ring::new(east.into_iter().chain([Node::new("c").zone("west")]))?;
+    /// // The only one in the west has a copy of every key.
+    /// assert!((0..100_u8).all(|key| ring.replicas([key], 2).contains(&&"c")));
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
     #[must_use]
     pub fn zone(self, zone: impl Into<String>) -> Self {
         Self { zone: Some(zone.into()), ..self }
     }
 
     /// The same node, in this rack of its zone.
+    ///
+    /// ```
+    /// use althing_ring::{Node, Ring};
+    ///
+    /// let node = |id, rack| Node::new(id).zone("east").rack(rack);
+    /// let ring = Ring::new([node("a", "r1"), node("b", "r1"), node("c", "r2")])?;
+    /// // The only one in its rack has a copy of every key.
+    /// assert!((0..100_u8).all(|key| ring.replicas([key], 2).contains(&&"c")));
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
     #[must_use]
     pub fn rack(self, rack: impl Into<String>) -> Self {
         Self { rack: Some(rack.into()), ..self }

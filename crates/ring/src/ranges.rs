@@ -10,6 +10,17 @@ use crate::ring::Ring;
 const HASHES: f64 = 18_446_744_073_709_551_616.0;
 
 /// Hashes that belong to one node. Made by [`Ring::ranges`].
+///
+/// ```
+/// use althing_ring::{Owned, Placement, Ring};
+///
+/// let ring = Ring::new(["a", "b"])?;
+/// for Owned { range, owner } in ring.ranges() {
+///     assert_eq!(ring.owner_of(*range.start()), Some(owner));
+///     assert_eq!(ring.owner_of(*range.end()), Some(owner));
+/// }
+/// # Ok::<(), althing_ring::RingError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owned<'a, Id> {
     /// The hashes, first and last.
@@ -19,6 +30,15 @@ pub struct Owned<'a, Id> {
 }
 
 /// Hashes that change hands. Made by [`Ring::diff`].
+///
+/// ```
+/// use althing_ring::{Move, Ring};
+///
+/// let (nobody, ring) = (Ring::default(), Ring::new(["a"])?);
+/// assert_eq!(nobody.diff(&ring), [Move { range: 0..=u64::MAX, from: None, to: Some(&"a") }]);
+/// assert_eq!(ring.diff(&nobody), [Move { range: 0..=u64::MAX, from: Some(&"a"), to: None }]);
+/// # Ok::<(), althing_ring::RingError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Move<'a, Id> {
     /// The hashes, first and last.

@@ -15,6 +15,14 @@ use crate::roster::Roster;
 use crate::settings::Settings;
 
 /// The hash of a ring that was not given one.
+///
+/// ```
+/// use althing_ring::{DefaultHash, KeyHasher, Ring};
+///
+/// let ring = Ring::new(["a", "b"])?;
+/// assert_eq!(DefaultHash::default().hash_bytes(b"user:42"), ring.hash("user:42"));
+/// # Ok::<(), althing_ring::RingError>(())
+/// ```
 #[cfg(feature = "rapidhash")]
 pub type DefaultHash = crate::hasher::RapidHash;
 /// The hash of a ring that was not given one. Without the feature `rapidhash` there is none, so it
@@ -59,6 +67,14 @@ pub struct Ring<Id, H = DefaultHash> {
 impl<Id: NodeName> Ring<Id> {
     /// A ring of these nodes: ids, or [`Node`]s where they differ in weight or place. It has 160
     /// points for each unit of weight and the default hash.
+    ///
+    /// ```
+    /// use althing_ring::{Node, Ring};
+    ///
+    /// let ring = Ring::new(["a", "b"])?;
+    /// assert_eq!(ring, Ring::new([Node::new("b"), Node::new("a").weight(1)])?);
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
     ///
     /// # Errors
     /// Two equal ids, or more nodes or points than there can be.

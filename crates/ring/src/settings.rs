@@ -29,6 +29,17 @@ pub struct Settings {
 }
 
 /// How many bits of a hash say where it lies.
+///
+/// ```
+/// use althing_ring::{Placement, PointBits, RapidHash, Ring, Settings};
+///
+/// let settings = Settings::default().point_bits(PointBits::ThirtyTwo);
+/// let ring = Ring::with(settings, RapidHash, ["a", "b"])?;
+/// for (point, id) in ring.points() {
+///     assert_eq!(ring.owner_of(point | 0xffff_ffff), Some(id));
+/// }
+/// # Ok::<(), althing_ring::RingError>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PointBits {
@@ -66,18 +77,44 @@ fn points_max() -> usize {
 
 impl Settings {
     /// The same, with this many points for each unit of weight.
+    ///
+    /// ```
+    /// use althing_ring::{RapidHash, Ring, RingError, Settings};
+    ///
+    /// let settings = |points| Settings::default().points_per_weight(points);
+    /// assert_eq!(Ring::with(settings(1_000), RapidHash, ["a", "b"])?.points().len(), 2_000);
+    /// let refused = Err(RingError::NoPointsPerWeight);
+    /// assert_eq!(Ring::with(settings(0), RapidHash, ["a", "b"]), refused);
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
     #[must_use]
     pub fn points_per_weight(self, points_per_weight: u32) -> Self {
         Self { points_per_weight, ..self }
     }
 
     /// The same, with points of this length.
+    ///
+    /// ```
+    /// use althing_ring::{PointBits, RapidHash, Ring, Settings};
+    ///
+    /// let settings = Settings::default().point_bits(PointBits::ThirtyTwo);
+    /// let ring = Ring::with(settings, RapidHash, ["a", "b"])?;
+    /// assert!(ring.points().all(|(point, _)| point << 32 == 0));
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
     #[must_use]
     pub fn point_bits(self, point_bits: PointBits) -> Self {
         Self { point_bits, ..self }
     }
 
     /// The same, with this many points in all at most.
+    ///
+    /// ```
+    /// use althing_ring::{RapidHash, Ring, RingError, Settings};
+    ///
+    /// let ring = Ring::with(Settings::default().points_max(319), RapidHash, ["a", "b"]);
+    /// assert_eq!(ring, Err(RingError::TooManyPoints { needed: 320, max: 319 }));
+    /// ```
     #[must_use]
     pub fn points_max(self, points_max: usize) -> Self {
         Self { points_max: points_max.min(Circle::POINTS_MAX), ..self }

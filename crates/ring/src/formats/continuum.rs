@@ -10,6 +10,13 @@ use crate::circle::{Circle, hash_of_u32};
 
 /// Points that a continuum holds at most, eight bytes each: 104,857 servers of weight 1. Without a
 /// bound a weight of a few million takes all the memory there is.
+///
+/// ```
+/// # use althing_ring::formats::{Continuum, ContinuumError, Format, Server};
+/// let heavy = Server::new("10.0.0.1:11211").weighted(104_858);
+/// let refused = ContinuumError::TooManyPoints(16_777_280);
+/// assert_eq!(Continuum::new(Format::Nginx, vec![heavy]).unwrap_err(), refused);
+/// ```
 pub const POINTS_MAX: u64 = 1 << 24;
 
 /// Who owns a key, in the eyes of another program.
@@ -32,6 +39,13 @@ pub struct Continuum {
 
 /// Why servers make no continuum. The input is to blame, and the program in question would refuse
 /// it, too, or do what nobody can repeat.
+///
+/// ```
+/// # use althing_ring::formats::{Continuum, ContinuumError, Format, Server};
+/// let servers = ["10.0.0.1:11211", "10.0.0.2:11211"].map(|at| Server::new(at).named("cache"));
+/// let error = Continuum::new(Format::TwemproxyMd5, servers.into()).unwrap_err();
+/// assert_eq!(error, ContinuumError::Duplicate("cache".to_owned()));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ContinuumError {

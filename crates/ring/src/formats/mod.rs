@@ -53,6 +53,17 @@ use core::fmt;
 use core::str::FromStr;
 
 /// Whose points to compute.
+///
+/// ```
+/// # use althing_ring::formats::{Continuum, Format, Server};
+/// let servers = ["10.0.0.1:11211", "10.0.0.2:11211"].map(Server::new);
+/// let owner = |format| {
+///     let continuum = Continuum::new(format, servers.to_vec())?;
+///     Ok(continuum.owner(b"user:42").map(|server| server.address().to_owned()))
+/// };
+/// assert_ne!(owner(Format::Nginx)?, owner(Format::LibmemcachedWeighted)?);
+/// # Ok::<(), althing_ring::formats::ContinuumError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Format {

@@ -26,6 +26,12 @@ pub struct Server {
 }
 
 /// Why a text is no server. The input is to blame.
+///
+/// ```
+/// # use althing_ring::formats::{Server, ServerError};
+/// assert_eq!("10.0.0.1:11211=1.5".parse::<Server>(), Err(ServerError::Weight));
+/// assert_eq!("@10.0.0.1:11211".parse::<Server>(), Err(ServerError::NoName));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ServerError {
     /// There is no address, or it is empty.

@@ -68,6 +68,14 @@ pub struct Jump<Id, H = DefaultHash> {
 impl<Id: crate::NodeName> Jump<Id> {
     /// These nodes in this order, with the default hash.
     ///
+    /// ```
+    /// use althing_ring::Jump;
+    ///
+    /// let (nodes, turned) = (Jump::new(["a", "b"])?, Jump::new(["b", "a"])?);
+    /// assert_ne!(nodes.owner("user:42"), turned.owner("user:42"));
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
+    ///
     /// # Errors
     /// Two equal ids, or more nodes or weight than there can be.
     pub fn new<N: IntoNode<Id = Id>>(

@@ -57,6 +57,15 @@ impl<Id: crate::NodeName> Maglev<Id> {
     /// weight. Its size is the first prime after a power of two, 65,537 or more, so that it stays
     /// the same until the weight doubles.
     ///
+    /// ```
+    /// use althing_ring::{Maglev, Node};
+    ///
+    /// let nodes = |weight| Maglev::new([Node::new("a").weight(weight)]);
+    /// assert_eq!((nodes(1)?.places(), nodes(655)?.places()), (65_537, 65_537));
+    /// assert_eq!(nodes(656)?.places(), 131_101);
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
+    ///
     /// # Errors
     /// Two equal ids, or more nodes or weight than there can be.
     pub fn new<N: IntoNode<Id = Id>>(

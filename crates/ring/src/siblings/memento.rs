@@ -71,6 +71,14 @@ struct Removed {
 impl<Id: crate::NodeName> Memento<Id> {
     /// These nodes, with the default hash.
     ///
+    /// ```
+    /// use althing_ring::Memento;
+    ///
+    /// let (nodes, turned) = (Memento::new(["a", "b"])?, Memento::new(["b", "a"])?);
+    /// assert_eq!(nodes.owner("user:42"), turned.owner("user:42"));
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
+    ///
     /// # Errors
     /// Two equal ids, or more nodes or weight than there can be.
     pub fn new<N: IntoNode<Id = Id>>(

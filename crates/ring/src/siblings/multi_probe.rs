@@ -51,6 +51,13 @@ pub struct MultiProbe<Id, H = DefaultHash> {
 impl<Id: crate::NodeName> MultiProbe<Id> {
     /// These nodes, with the default hash.
     ///
+    /// ```
+    /// use althing_ring::{MultiProbe, Node, RingError};
+    ///
+    /// let error = MultiProbe::new([Node::new("a").weight(1 << 20), Node::new("b")]).unwrap_err();
+    /// assert_eq!(error, RingError::TooManyPoints { needed: 1_048_577, max: 1_048_576 });
+    /// ```
+    ///
     /// # Errors
     /// Two equal ids, or more nodes or weight than there can be.
     pub fn new<N: IntoNode<Id = Id>>(

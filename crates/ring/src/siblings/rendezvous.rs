@@ -40,6 +40,16 @@ pub struct Rendezvous<Id, H = DefaultHash> {
 impl<Id: crate::NodeName> Rendezvous<Id> {
     /// These nodes, with the default hash.
     ///
+    /// ```
+    /// use althing_ring::Rendezvous;
+    ///
+    /// let nodes = Rendezvous::new(["a", "b", "c"])?;
+    /// let replicas = nodes.replicas("user:42", 2);
+    /// let without = Rendezvous::new(["a", "b", "c"].into_iter().filter(|id| id != replicas[0]))?;
+    /// assert_eq!(without.owner("user:42"), Some(replicas[1]));
+    /// # Ok::<(), althing_ring::RingError>(())
+    /// ```
+    ///
     /// # Errors
     /// Two equal ids, or more nodes than there can be.
     pub fn new<N: IntoNode<Id = Id>>(

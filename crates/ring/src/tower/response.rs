@@ -17,6 +17,23 @@ use super::flight::{Flight, Flying};
 /// another.
 ///
 /// Dropping it gives the request up, and the node has room again.
+///
+/// ```
+/// use althing_ring::Ring;
+/// use althing_ring::tower::{Balance, Response};
+/// use tower::{Service, ServiceExt, service_fn};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let stuck = service_fn(|_: ()| std::future::pending::<Result<(), std::io::Error>>());
+/// let mut balance = Balance::new(Ring::new(["a"])?, [("a", stuck)], |_: &()| "key");
+/// let answer: Response<_, ()> = balance.ready().await?.call(());
+/// assert_eq!(balance.loads().next(), Some((&"a", 1)));
+/// drop(answer);
+/// assert_eq!(balance.loads().next(), Some((&"a", 0)));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Response<S: Service<R>, R> {
     step: Step<S::Future, S::Error>,
     /// The request, as long as it may have to be sent again.
