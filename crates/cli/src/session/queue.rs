@@ -83,7 +83,7 @@ impl Place {
             lease,
             ..PutRequest::default()
         };
-        // Only this session has this key. If it exists, an earlier request was not lost after all.
+        // Nobody else has this key. If it exists, an earlier request was not lost after all.
         let get = RangeRequest { key: key.clone().into(), ..RangeRequest::default() };
         let request = TxnRequest {
             compare: vec![created_at(&key, 0)],
