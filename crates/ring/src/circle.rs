@@ -5,6 +5,7 @@
 
 use alloc::vec::Vec;
 use core::cmp::Ordering;
+use core::hint::select_unpredictable;
 
 use crate::error::RingError;
 use crate::index::Index;
@@ -144,7 +145,7 @@ impl Circle {
     #[inline]
     pub fn owner(&self, hash: u64) -> Option<u32> {
         // Behind the last point stands the first one's slot, so nothing needs to go round here.
-        Some(slot_of(self.search(point_of(hash))?.1))
+        Some(slot_of(self.search(point_of(hash))?))
     }
 
     /// The position of the first point that is at `hash` or after it, going round past the end;
@@ -249,20 +250,34 @@ impl Circle {
     /// How many points are less than `target`.
     #[inline]
     fn lower_bound(&self, target: u64) -> usize {
-        self.search(target).map_or(0, |(position, _)| position)
+        let Some((start, [first, second, third])) = self.next_words(target) else { return 0 };
+        if third < target {
+            return self.search_from(start + STRIDE, target).0;
+        }
+        start + usize::from(first < target) + usize::from(second < target)
     }
 
-    /// The position of the first word that is not less than `target`, and the word; `None` if
-    /// there is no point.
+    /// The first word that is not less than `target`; `None` if there is no point.
     #[inline]
-    fn search(&self, target: u64) -> Option<(usize, u64)> {
-        let start = self.index.start(target)?;
-        let next: &[u64; STRIDE] = self.words.get(start..start + STRIDE)?.try_into().ok()?;
-        let less = next.iter().map(|&word| usize::from(word < target)).sum::<usize>();
-        match next.get(less) {
-            Some(&word) => Some((start + less, word)),
-            None => Some(self.search_from(start + STRIDE, target)),
+    fn search(&self, target: u64) -> Option<u64> {
+        let (start, [first, second, third]) = self.next_words(target)?;
+        if third < target {
+            return Some(self.search_from(start + STRIDE, target).1);
         }
+        // Chosen from what is loaded already: a load from a position that is counted first would
+        // have to wait for the count.
+        let found = select_unpredictable(second < target, third, second);
+        Some(select_unpredictable(first < target, found, first))
+    }
+
+    /// The words among which the first one that is not less than `target` is most likely, and the
+    /// position of the first of them; `None` if there is no point.
+    #[inline]
+    fn next_words(&self, target: u64) -> Option<(usize, [u64; STRIDE])> {
+        let start = self.index.start(target)?;
+        // One comparison is enough for all three, and its right side is the same in every lookup.
+        let &third = self.words.get(STRIDE - 1..)?.get(start)?;
+        Some((start, [self.words[start], self.words[start + 1], third]))
     }
 
     /// The rest of a search that went past the first few words: one in some hundreds, or where

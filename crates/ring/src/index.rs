@@ -1,10 +1,11 @@
 //! Where on a sorted circle to begin looking: two bytes for a point.
 //!
-//! The circle is cut into equal buckets, about two for each point, and the buckets are put into
-//! groups. A group says how many points lie before it, and a bucket how many of the group's points
-//! lie before it: both are needed, but neither waits for the other. A count that does not fit its
-//! byte is cut to 255: the start is then too early, which costs time and is never wrong, because
-//! whoever looks goes forward from it.
+//! The circle is cut into equal buckets, about two for each point. There is a power of two of them,
+//! so that the upper bits of a hash are its bucket: a shift takes a cycle where a product takes
+//! four, and every load waits for it. The buckets are put into groups. A group says how many points
+//! lie before it, and a bucket how many of the group's points lie before it: both are needed, but
+//! neither waits for the other. A count that does not fit its byte is cut to 255: the start is then
+//! too early, which costs time and is never wrong, because whoever looks goes forward from it.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -14,23 +15,28 @@ use crate::word::point_of;
 
 /// How many buckets a group has.
 const GROUP: usize = 128;
-/// How many points a group has when the index is built: two buckets for each.
-const POINTS_PER_GROUP: usize = 64;
+/// How many points a group has at most, and half as many at least, when the index is built: about
+/// two buckets for each, and in a large circle less than eleven bytes with the point itself.
+const POINTS_PER_GROUP: usize = 90;
 
-/// **Invariant**: for every point, the start of its bucket is at or before its position, and the
-/// base of the next group is behind it.
+/// **Invariant**: there are 2^(64 - `shift`) buckets, or none; for every point, the start of its
+/// bucket is at or before its position, and the base of the next group is behind it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     /// One more than there are groups: the last one only says how many points there are.
     bases: Vec<u32>,
     offsets: Vec<u8>,
+    /// How many of a hash's lower bits do not tell its bucket.
+    shift: u32,
 }
 
 impl Index {
     /// The index of sorted `words`: about two buckets for each.
     pub(crate) fn new(words: &[u64]) -> Self {
-        let groups = words.len() / POINTS_PER_GROUP + 1;
-        let mut index = Self { bases: vec![0; groups + 1], offsets: vec![0; groups * GROUP] };
+        let groups = (words.len() / POINTS_PER_GROUP + 1).next_power_of_two();
+        let offsets = vec![0; groups * GROUP];
+        let shift = u64::BITS - offsets.len().ilog2();
+        let mut index = Self { bases: vec![0; groups + 1], offsets, shift };
         let mut base = 0;
         for group in 0..groups {
             base += index.fill(group, base, words);
@@ -55,11 +61,11 @@ impl Index {
 
     /// Follows a change: `changed`, which is sorted, was put into `words` or taken out of them.
     pub(crate) fn update(&mut self, words: &[u64], changed: &[u64]) {
-        // Built again when it is too coarse or too fine; between that, only what changed is
-        // touched.
+        // Built again when there is less than one bucket for a point, or more than four; between
+        // that, only what changed is touched.
         let groups = self.bases.len().saturating_sub(1);
-        let fits = words.len() <= groups * POINTS_PER_GROUP * 2
-            && groups * POINTS_PER_GROUP <= words.len() * 2 + POINTS_PER_GROUP;
+        let fits =
+            words.len() <= groups * GROUP && (groups == 1 || groups * GROUP <= words.len() * 4);
         if !fits {
             *self = Self::new(words);
             return;
@@ -114,7 +120,7 @@ impl Index {
     /// The bucket of a hash: its place on the circle in units of buckets.
     #[inline]
     fn bucket(&self, target: u64) -> usize {
-        ((u128::from(target) * self.offsets.len() as u128) >> 64) as usize
+        (target >> self.shift) as usize
     }
 
     fn group(&self, target: u64) -> usize {
