@@ -1,4 +1,4 @@
-//! Where on a sorted circle to begin looking: two bytes for a point.
+//! Where on a sorted circle to begin looking: two bytes for a point, six in a small circle.
 //!
 //! The circle is cut into equal buckets, about two for each point. There is a power of two of them,
 //! so that the upper bits of a hash are its bucket: a shift takes a cycle where a product takes
@@ -6,6 +6,9 @@
 //! lie before it, and a bucket how many of the group's points lie before it: both are needed, but
 //! neither waits for the other. A count that does not fit its byte is cut to 255: the start is then
 //! too early, which costs time and is never wrong, because whoever looks goes forward from it.
+//!
+//! Where positions fit two bytes, each bucket's is also there as it is: a load and an addition
+//! less, and all of it still fits the second cache. In a larger circle the room matters more.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -26,6 +29,8 @@ pub(crate) struct Index {
     /// One more than there are groups: the last one only says how many points there are.
     bases: Vec<u32>,
     offsets: Vec<u8>,
+    /// What base and offset say of each bucket, if no position is above 65,535; empty otherwise.
+    starts: Vec<u16>,
     /// How many of a hash's lower bits do not tell its bucket.
     shift: u32,
 }
@@ -36,13 +41,27 @@ impl Index {
         let groups = (words.len() / POINTS_PER_GROUP + 1).next_power_of_two();
         let offsets = vec![0; groups * GROUP];
         let shift = u64::BITS - offsets.len().ilog2();
-        let mut index = Self { bases: vec![0; groups + 1], offsets, shift };
+        let mut index = Self { bases: vec![0; groups + 1], offsets, starts: Vec::new(), shift };
         let mut base = 0;
         for group in 0..groups {
             base += index.fill(group, base, words);
         }
         index.bases[groups] = to_u32(words.len());
+        index.write_starts(words.len());
         index
+    }
+
+    /// Writes all starts anew, or takes them away: there are few, so a change need not be followed.
+    fn write_starts(&mut self, points: usize) {
+        self.starts.clear();
+        if points > usize::from(u16::MAX) {
+            self.starts.shrink_to_fit();
+            return;
+        }
+        self.starts.reserve_exact(self.offsets.len());
+        for (&base, offsets) in self.bases.iter().zip(self.offsets.chunks_exact(GROUP)) {
+            self.starts.extend(offsets.iter().map(|&offset| base as u16 + u16::from(offset)));
+        }
     }
 
     /// A position at or before the first point that is not less than `target`; `None` if there is
@@ -50,6 +69,10 @@ impl Index {
     #[inline]
     pub(crate) fn start(&self, target: u64) -> Option<usize> {
         let bucket = self.bucket(target);
+        // The check of the bounds is also the question which of the two it is.
+        if let Some(&start) = self.starts.get(bucket) {
+            return Some(usize::from(start));
+        }
         let base = *self.bases.get(bucket / GROUP)? as usize;
         Some(base + usize::from(*self.offsets.get(bucket)?))
     }
@@ -88,6 +111,7 @@ impl Index {
         self.move_bases(next..groups, moved);
         assert_eq!(self.bases[groups].wrapping_add(moved), to_u32(words.len()), "all is named");
         self.bases[groups] = to_u32(words.len());
+        self.write_starts(words.len());
     }
 
     fn move_bases(&mut self, groups: Range<usize>, moved: u32) {
@@ -129,7 +153,9 @@ impl Index {
 
     /// How many bytes this takes from the heap.
     pub(crate) fn bytes(&self) -> usize {
-        self.bases.capacity() * size_of::<u32>() + self.offsets.capacity()
+        self.bases.capacity() * size_of::<u32>()
+            + self.offsets.capacity()
+            + self.starts.capacity() * size_of::<u16>()
     }
 }
 
@@ -152,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_search_begins_at_the_first_point_of_its_bucket() {
-        for count in [1, 100, 128, 129, 5_000] {
+        for count in [1, 100, 128, 129, 5_000, 65_535, 65_536] {
             let words = words(count);
             let index = Index::new(&words);
             for target in (0..20_000).map(|part| point_of(part * (u64::MAX / 20_000))) {
