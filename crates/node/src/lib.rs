@@ -29,8 +29,10 @@ mod peers;
 mod proposals;
 mod reads;
 mod renewal;
+mod serving;
 mod settings;
 mod snapshots;
+mod tls;
 mod watches;
 
 pub mod client;
@@ -40,3 +42,4 @@ pub use history::Retention;
 pub use metrics::Metrics;
 pub use node::{Listeners, Node, NodeError};
 pub use settings::{MemberAddress, Settings, SettingsError};
+pub use tls::{TlsError, TlsFiles};

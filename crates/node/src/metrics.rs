@@ -28,6 +28,8 @@ pub struct Metrics {
     pub client_connections: Level,
     /// Connections refused because as many as allowed were open.
     pub client_connections_refused: Count,
+    /// Connections that ended in the handshake of TLS.
+    pub client_handshakes_failed: Count,
     /// Streams over which clients watch.
     pub watch_streams: Level,
     /// Watches on all of them.

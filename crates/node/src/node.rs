@@ -12,13 +12,14 @@ use althing_keyspace::{Command, Keyspace, Member};
 use althing_storage::{Identity, OpenError, Opened, Options, RealDisk, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::client::{self, Services};
 use crate::clock::Clock;
 use crate::driver::{Driver, Event, Inboxes, Parts, SnapshotPolicy};
 use crate::handle::{Handle, Request, Shared};
 use crate::history::{Retention, Timeline};
 use crate::peers::{Inbound, Membership, Peers};
+use crate::serving::Serving;
 use crate::settings::{Settings, SettingsError};
+use crate::tls::{Tls, TlsError};
 use crate::{log_thread, snapshots};
 
 /// The sockets of a node, bound already, so that whoever binds them can say what is wrong with an
@@ -47,6 +48,9 @@ pub enum NodeError {
     /// The settings contradict themselves.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+    /// A certificate, a key or an authority cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The data folder cannot be used.
     #[error("{0}")]
     Open(OpenError),
@@ -80,6 +84,7 @@ impl Node {
         let client_address = listeners.client.local_addr()?;
         listeners.client.set_nonblocking(true)?;
         listeners.peer.set_nonblocking(true)?;
+        let tls = Tls::open(&settings)?;
         let memory = Memory::recover(&settings)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
 
@@ -92,6 +97,7 @@ impl Node {
         let run = Run {
             settings,
             listeners,
+            tls,
             shared,
             handle: handle.clone(),
             opened: memory.opened,
@@ -185,6 +191,7 @@ impl Memory {
 struct Run {
     settings: Settings,
     listeners: Listeners,
+    tls: Tls,
     shared: Arc<Shared>,
     handle: Handle,
     opened: Opened<RealDisk>,
@@ -195,7 +202,7 @@ struct Run {
 
 impl Run {
     async fn run(self) -> Result<(), NodeError> {
-        let Self { settings, listeners, shared, handle, opened, restart, requested, stopped } =
+        let Self { settings, listeners, tls, shared, handle, opened, restart, requested, stopped } =
             self;
         let clock = Clock::start();
         let (report, events) = mpsc::unbounded_channel::<Event>();
@@ -207,18 +214,11 @@ impl Run {
 
         let membership = Membership { cluster: shared.cluster, node: shared.node };
         let peer_listener = tokio::net::TcpListener::from_std(listeners.peer)?;
-        let peers = Peers::start(membership, peer_addresses(&settings), peer_listener, deliver);
+        let addresses = peer_addresses(&settings);
+        let peers = Peers::start(membership, addresses, peer_listener, tls.peer.clone(), deliver);
 
         let applied = restart.begin;
-        let group = settings.members.iter().map(|member| settings.node_id(&member.name));
-        let replica = Raft::new(
-            shared.node,
-            Majority::new(group),
-            settings.raft_options(),
-            restart,
-            random(),
-            clock.now(),
-        );
+        let replica = replica(&settings, restart, clock);
         let driver = Driver::new(Parts {
             replica,
             clock,
@@ -227,17 +227,20 @@ impl Run {
             snapshots: jobs,
             peers,
             applied,
-            policy: SnapshotPolicy {
-                entries: settings.snapshot_entries,
-                bytes: settings.snapshot_bytes,
-                bytes_max: settings.snapshot_bytes.saturating_mul(8),
-            },
+            policy: snapshot_policy(&settings),
             request_timeout: settings.request_timeout,
             read_retry: settings.election_timeout,
             first_read: random(),
             first_question: random(),
         });
-        let serving = serve_clients(&settings, listeners.client, handle.clone(), stopped.clone())?;
+        let following = tls.follow();
+        let serving = Serving::start(
+            &settings,
+            listeners.client,
+            tls.client,
+            handle.clone(),
+            stopped.clone(),
+        )?;
         let tidying = tokio::spawn(forget(settings.retention, clock, handle.clone()));
         let publishing = tokio::spawn(publish(settings, handle));
         let inboxes = Inboxes { events, received, requests: requested, stop: stopped };
@@ -245,6 +248,7 @@ impl Run {
         stopping.store(true, Ordering::Relaxed);
         publishing.abort();
         tidying.abort();
+        drop(following);
         match &outcome {
             Ok(()) => serving.ended().await,
             Err(why) => {
@@ -265,6 +269,26 @@ impl Run {
     }
 }
 
+fn replica(settings: &Settings, restart: Restart, clock: Clock) -> Raft {
+    let group = settings.members.iter().map(|member| settings.node_id(&member.name));
+    Raft::new(
+        settings.node_id(&settings.name),
+        Majority::new(group),
+        settings.raft_options(),
+        restart,
+        random(),
+        clock.now(),
+    )
+}
+
+fn snapshot_policy(settings: &Settings) -> SnapshotPolicy {
+    SnapshotPolicy {
+        entries: settings.snapshot_entries,
+        bytes: settings.snapshot_bytes,
+        bytes_max: settings.snapshot_bytes.saturating_mul(8),
+    }
+}
+
 fn peer_addresses(settings: &Settings) -> BTreeMap<NodeId, String> {
     settings
         .members
@@ -274,69 +298,6 @@ fn peer_addresses(settings: &Settings) -> BTreeMap<NodeId, String> {
         .collect()
 }
 
-/// Where clients are served.
-enum Serving {
-    /// On the consensus thread.
-    Here(tokio::task::JoinHandle<()>),
-    /// On threads of its own.
-    Elsewhere(Option<tokio::runtime::Runtime>, tokio::task::JoinHandle<()>),
-}
-
-fn serve_clients(
-    settings: &Settings,
-    listener: TcpListener,
-    handle: Handle,
-    mut stopped: watch::Receiver<bool>,
-) -> std::io::Result<Serving> {
-    let limits = settings.limits.clone();
-    let serve = async move {
-        let listener = match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => listener,
-            Err(error) => {
-                tracing::error!("cannot serve clients: {error}");
-                return;
-            }
-        };
-        let shutdown = async move {
-            // If the sender is gone, so is the node.
-            let _ = stopped.wait_for(|stop| *stop).await;
-        };
-        client::serve(listener, Services::new(handle, &limits), limits, shutdown).await;
-    };
-    if settings.client_threads == 0 {
-        return Ok(Serving::Here(tokio::spawn(serve)));
-    }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(settings.client_threads)
-        .thread_name(format!("althing-{}-client", settings.name))
-        .enable_all()
-        .build()?;
-    let task = runtime.spawn(serve);
-    Ok(Serving::Elsewhere(Some(runtime), task))
-}
-
-impl Serving {
-    /// Waits until the last client is gone.
-    async fn ended(mut self) {
-        match &mut self {
-            Self::Here(task) | Self::Elsewhere(_, task) => {
-                // A panic in there has been told on stderr.
-                let _ = task.await;
-            }
-        }
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        if let Self::Elsewhere(runtime, _) = self
-            && let Some(runtime) = runtime.take()
-        {
-            runtime.shutdown_background();
-        }
-    }
-}
-
 /// Tells the cluster where this member's clients find it, unless the cluster knows.
 async fn publish(settings: Settings, handle: Handle) {
     let id = handle.node();
@@ -344,7 +305,7 @@ async fn publish(settings: Settings, handle: Handle) {
     let member = Member {
         id,
         name: settings.name.clone(),
-        peer_urls: peer.map(|member| format!("http://{}", member.peer)).into_iter().collect(),
+        peer_urls: peer.map(|member| settings.peer_url(member)).into_iter().collect(),
         client_urls: settings.advertise_client.clone(),
     };
     loop {

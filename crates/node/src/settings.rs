@@ -7,6 +7,7 @@ use althing_core::{ClusterId, NodeId};
 use crate::client::Limits;
 use crate::handle::{Facts, MemberStatus, RequestLimits};
 use crate::history::Retention;
+use crate::tls::TlsFiles;
 
 /// Everything a node is told when it starts.
 #[derive(Clone, Debug)]
@@ -37,8 +38,14 @@ pub struct Settings {
     /// How long a request waits for its outcome. Default 5 s.
     pub request_timeout: Duration,
     /// Threads for clients' sockets. With zero they share the consensus thread, which costs the
-    /// least; one or more keep heavy reads away from it. Default 0.
+    /// least; one or more keep heavy reads away from it. Default 0. Under TLS there is always one,
+    /// since a handshake takes longer than a heartbeat may wait.
     pub client_threads: usize,
+    /// TLS for clients. Default: none.
+    pub client_tls: Option<TlsFiles>,
+    /// TLS between members, who must all have it or none of them; its authorities must be named,
+    /// and whoever has a certificate of theirs may speak as any member. Default: none.
+    pub peer_tls: Option<TlsFiles>,
     /// What clients may take at most.
     pub limits: Limits,
 }
@@ -100,6 +107,8 @@ impl Settings {
             snapshot_bytes: 64 << 20,
             request_timeout: Duration::from_secs(5),
             client_threads: 0,
+            client_tls: None,
+            peer_tls: None,
             limits: Limits::default(),
         }
     }
@@ -140,6 +149,12 @@ impl Settings {
         NodeId::new(number).unwrap_or(const { NodeId::new(u64::MAX).expect("not zero") })
     }
 
+    /// Where peers find a member.
+    pub(crate) fn peer_url(&self, member: &MemberAddress) -> String {
+        let scheme = if self.peer_tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", member.peer)
+    }
+
     fn member_statuses(&self) -> Vec<MemberStatus> {
         let mut members: Vec<MemberStatus> = self
             .members
@@ -147,7 +162,7 @@ impl Settings {
             .map(|member| MemberStatus {
                 id: self.node_id(&member.name),
                 name: member.name.clone(),
-                peer_urls: vec![format!("http://{}", member.peer)],
+                peer_urls: vec![self.peer_url(member)],
                 client_urls: Vec::new(),
             })
             .collect();

@@ -1,7 +1,7 @@
 //! The loop that accepts clients, and one task for each of them.
 //!
-//! One port speaks HTTP/1.1 (curl, the JSON gateway, Prometheus) and HTTP/2 without TLS (gRPC):
-//! the first bytes of a connection tell which. Everything a client can hold has an end: the number
+//! One port speaks HTTP/1.1 (curl, the JSON gateway, Prometheus) and HTTP/2 (gRPC): the first bytes
+//! of a connection tell which, under TLS too. Everything a client can hold has an end: the number
 //! of connections, the streams and buffered bytes of each, and the time it may keep silent.
 
 use std::future::Future;
@@ -12,11 +12,15 @@ use std::time::Duration;
 
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
+use tokio_util::either::Either;
 
 use super::Services;
+use super::rewound::Rewound;
+use crate::tls::{ClientTls, Current, Stream};
 
 /// How much the clients of one server may take.
 #[derive(Clone, Debug)]
@@ -27,6 +31,8 @@ pub struct Limits {
     pub streams_per_connection: u32,
     /// Bytes of requests that one HTTP/2 connection may have sent and this server not yet read.
     pub connection_window_bytes: u32,
+    /// How long the handshake of TLS may take.
+    pub handshake_timeout: Duration,
     /// How long a new connection may take to say which protocol it speaks.
     pub first_bytes_timeout: Duration,
     /// How long an HTTP/1.1 connection may take to send the head of its next request.
@@ -54,6 +60,7 @@ impl Default for Limits {
             connections: 4096,
             streams_per_connection: 1000,
             connection_window_bytes: 4 << 20,
+            handshake_timeout: Duration::from_secs(5),
             first_bytes_timeout: Duration::from_secs(10),
             // Above the loop time of clients that keep a connection (Patroni: 10 s), so that they
             // don't find it closed on every round.
@@ -72,14 +79,15 @@ impl Default for Limits {
 /// Serves clients until `shutdown` resolves, then lets requests in flight end and returns.
 ///
 /// It needs a tokio runtime with I/O and time, of either flavour.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<Current<ClientTls>>>,
     services: Services,
     limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) {
     let (closing, _) = watch::channel(Closing::No);
-    let server = Arc::new(Server::new(services, limits));
+    let server = Arc::new(Server::new(services, tls, limits));
     let mut shutdown = pin!(shutdown);
     loop {
         let accepted = tokio::select! {
@@ -109,6 +117,7 @@ enum Closing {
 
 struct Server {
     services: Services,
+    tls: Option<Arc<Current<ClientTls>>>,
     limits: Limits,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
@@ -116,7 +125,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(services: Services, limits: Limits) -> Self {
+    fn new(services: Services, tls: Option<Arc<Current<ClientTls>>>, limits: Limits) -> Self {
         let mut http1 = http1::Builder::new();
         http1.timer(TokioTimer::new()).header_read_timeout(limits.http1_idle_timeout);
 
@@ -136,7 +145,7 @@ impl Server {
             .keep_alive_timeout(limits.http2_ping_timeout);
 
         let places = Arc::new(Semaphore::new(limits.connections));
-        Self { services, limits, http1, http2, places }
+        Self { services, tls, limits, http1, http2, places }
     }
 
     /// Starts the connection's task, or closes the connection if all places are taken.
@@ -157,17 +166,13 @@ impl Server {
         mut closing: watch::Receiver<Closing>,
     ) {
         let _open = OpenConnection::new(&self.services);
-        let protocol = tokio::select! {
-            protocol = timeout(self.limits.first_bytes_timeout, protocol_of(&stream)) => protocol,
+        let opened = tokio::select! {
+            opened = self.open(stream) => opened,
             _ = closing.changed() => return,
         };
-        let Ok(Ok(protocol)) = protocol else {
+        let Ok((protocol, stream)) = opened else {
             return;
         };
-        // An answer is one write; waiting for more to send would only delay it.
-        if stream.set_nodelay(true).is_err() {
-            return;
-        }
         let stream = TokioIo::new(stream);
         // How a connection ends is the client's affair: it is neither an error nor news.
         match protocol {
@@ -180,6 +185,46 @@ impl Server {
                 until_closed(pin!(connection), |it| it.graceful_shutdown(), closing).await;
             }
         }
+    }
+}
+
+impl Server {
+    /// What a connection needs before its first request: TLS, and which protocol it speaks.
+    async fn open(&self, stream: TcpStream) -> io::Result<(Protocol, Rewound<Stream>)> {
+        // An answer is one write; waiting for more to send would only delay it.
+        stream.set_nodelay(true)?;
+        let mut stream = match &self.tls {
+            None => Either::Left(stream),
+            Some(tls) => self.shake_hands(&tls.get(), stream).await?,
+        };
+        let (protocol, first) =
+            timeout(self.limits.first_bytes_timeout, protocol_of(&mut stream)).await??;
+        Ok((protocol, Rewound::new(first, stream)))
+    }
+
+    async fn shake_hands(&self, tls: &ClientTls, stream: TcpStream) -> io::Result<Stream> {
+        let accepting = tls.0.accept(stream).into_fallible();
+        match timeout(self.limits.handshake_timeout, accepting).await {
+            Ok(Ok(stream)) => return Ok(Either::Right(Box::new(stream.into()))),
+            Ok(Err((error, stream))) => {
+                tracing::debug!("a client's handshake failed: {error}");
+                explain(&error, stream).await;
+            }
+            Err(_) => tracing::debug!("a client did not finish its handshake in time"),
+        }
+        self.services.metrics().client_handshakes_failed.increment();
+        Err(io::ErrorKind::ConnectionAborted.into())
+    }
+}
+
+/// Tells whoever speaks without TLS to a port under TLS what is wrong, in the words of Go's server.
+async fn explain(error: &io::Error, mut stream: TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n\
+        Client sent an HTTP request to an HTTPS server.\n";
+    let cause = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) = cause {
+        // Best effort: nothing depends on its arrival.
+        let _ = stream.write_all(ANSWER).await;
     }
 }
 
@@ -209,29 +254,24 @@ enum Protocol {
     Http2,
 }
 
-/// Which protocol the client speaks, told from its first bytes, which stay unread.
+/// Which protocol the client speaks, told from its first bytes, which are given back with it.
 ///
 /// An HTTP/2 client begins with a fixed preface (RFC 9113 section 3.4). Waiting for all of it means
 /// that the HTTP/2 handshake, which has no time limit of its own, never waits.
-async fn protocol_of(stream: &TcpStream) -> io::Result<Protocol> {
+async fn protocol_of(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Protocol, Vec<u8>)> {
     const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-    let mut first = [0; PREFACE.len()];
-    let mut pause = Duration::from_millis(1);
+    let mut first = Vec::with_capacity(PREFACE.len());
+    let mut limited = stream.take(PREFACE.len() as u64);
     loop {
-        let count = stream.peek(&mut first).await?;
-        if count == 0 {
+        if limited.read_buf(&mut first).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if first[..count] != PREFACE[..count] {
-            return Ok(Protocol::Http1);
+        if first != PREFACE[..first.len()] {
+            return Ok((Protocol::Http1, first));
         }
-        if count == PREFACE.len() {
-            return Ok(Protocol::Http2);
+        if first.len() == PREFACE.len() {
+            return Ok((Protocol::Http2, first));
         }
-        // Peeking again at once would spin, since there is something to read already. Whoever sends
-        // the preface a byte at a time has no hurry.
-        sleep(pause).await;
-        pause *= 2;
     }
 }
 

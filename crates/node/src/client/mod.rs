@@ -15,6 +15,7 @@ mod lease;
 mod line;
 mod listener;
 mod lock;
+mod rewound;
 mod scrape;
 mod status;
 #[cfg(test)]
@@ -49,7 +50,8 @@ use crate::handle::Handle;
 use crate::metrics::Metrics;
 use api::Api;
 
-pub use listener::{Limits, serve};
+pub use listener::Limits;
+pub(crate) use listener::serve;
 
 /// The most bytes a request may have that goes into the log; etcd's `--max-request-bytes`.
 pub const REQUEST_BYTES_MAX: usize = 3 << 19;

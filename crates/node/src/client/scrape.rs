@@ -131,6 +131,11 @@ fn from_counters(metrics: &Metrics, page: &mut Page<'_, '_>) -> fmt::Result {
         "Connections refused because as many as allowed were open.",
         metrics.client_connections_refused.get(),
     )?;
+    page.counter(
+        "server_client_handshakes_failed",
+        "Connections that ended in the handshake of TLS.",
+        metrics.client_handshakes_failed.get(),
+    )?;
     page.gauge(
         "mvcc_watch_stream_total",
         "Streams over which clients watch.",

@@ -54,7 +54,7 @@ impl Server {
         let address = listener.local_addr().expect("it is bound");
         let (shutdown, told) = oneshot::channel::<()>();
         let services = Services::new(Handle::new(Arc::clone(&shared), requests), &limits);
-        let serving = tokio::spawn(serve(listener, services, limits, async {
+        let serving = tokio::spawn(serve(listener, None, services, limits, async {
             // A test that ends without a word also ends the server.
             let _ = told.await;
         }));

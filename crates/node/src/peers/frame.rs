@@ -3,6 +3,7 @@ use std::io;
 
 use althing_core::codec::DecodeError;
 use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::time::error::Elapsed;
 
 /// The unit that travels between peers.
 ///
@@ -44,6 +45,12 @@ impl fmt::Display for FrameError {
 impl From<io::Error> for FrameError {
     fn from(error: io::Error) -> Self {
         Self::Connection(error)
+    }
+}
+
+impl From<Elapsed> for FrameError {
+    fn from(elapsed: Elapsed) -> Self {
+        Self::Connection(elapsed.into())
     }
 }
 

@@ -1,20 +1,23 @@
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use althing_consensus::Message;
 use althing_core::NodeId;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::either::Either;
 
-use super::Membership;
 use super::frame::{Frame, FrameError, FrameReader};
 use super::handshake::{Answer, Hello};
 use super::outbound::prepare;
 use super::parcel::Parcel;
+use super::{Membership, Tls};
+use crate::tls::Stream;
 
 /// How long a stranger may take to greet.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,6 +36,7 @@ pub(super) async fn accept<M: Message>(
     membership: Membership,
     known: Arc<BTreeSet<NodeId>>,
     listener: TcpListener,
+    tls: Tls,
     received: mpsc::Sender<Inbound<M>>,
 ) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -52,9 +56,9 @@ pub(super) async fn accept<M: Message>(
             continue;
         };
         let known = Arc::clone(&known);
-        let received = received.clone();
+        let (tls, received) = (tls.clone(), received.clone());
         connections.spawn(async move {
-            if let Err(error) = listen(membership, &known, stream, &received).await {
+            if let Err(error) = listen(membership, &known, stream, &tls, &received).await {
                 tracing::debug!("connection from {address}: {error}");
             }
             drop(place);
@@ -65,21 +69,22 @@ pub(super) async fn accept<M: Message>(
 async fn listen<M: Message>(
     membership: Membership,
     known: &BTreeSet<NodeId>,
-    mut stream: TcpStream,
+    stream: TcpStream,
+    tls: &Tls,
     received: &mpsc::Sender<Inbound<M>>,
 ) -> Result<(), FrameError> {
     prepare(&stream)?;
-    let (reader, mut writer) = stream.split();
+    let deadline = Instant::now() + GREETING_TIMEOUT;
+    let stream = timeout_at(deadline, accept_under(tls, stream)).await??;
+    let (reader, mut writer) = split(stream);
     let mut reader = FrameReader::new(reader);
-    let greeting = timeout(GREETING_TIMEOUT, reader.next()).await;
-    let Ok(greeting) = greeting else {
-        return Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into());
-    };
+    let greeting = timeout_at(deadline, reader.next()).await?;
     let hello = Hello::decode(greeting?)?;
     let answer = consider(membership, known, &hello, M::PROTOCOL);
     let mut reply = Vec::new();
     Frame::write(&mut reply, |payload| answer.encode(payload));
     writer.write_all(&reply).await?;
+    writer.flush().await?;
     if answer != Answer::Welcome {
         tracing::warn!("refused {} of cluster {}: {answer:?}", hello.from, hello.cluster);
         return Ok(());
@@ -91,6 +96,11 @@ async fn listen<M: Message>(
             return Ok(());
         }
     }
+}
+
+async fn accept_under(tls: &Tls, stream: TcpStream) -> io::Result<Stream> {
+    let Some(tls) = tls else { return Ok(Either::Left(stream)) };
+    Ok(Either::Right(Box::new(tls.get().acceptor.accept(stream).await?.into())))
 }
 
 fn consider(

@@ -27,6 +27,10 @@ use outbound::Queue;
 pub(crate) use parcel::Parcel;
 
 use crate::leases::LeaseMessage;
+use crate::tls::{Current, PeerTls};
+
+/// What connections between members are under, if anything.
+pub(crate) type Tls = Option<Arc<Current<PeerTls>>>;
 
 /// Who we are to our peers.
 #[derive(Clone, Copy, Debug)]
@@ -48,11 +52,12 @@ impl Peers {
         membership: Membership,
         addresses: BTreeMap<NodeId, String>,
         listener: TcpListener,
+        tls: Tls,
         received: mpsc::Sender<Inbound<M>>,
     ) -> Self {
         let mut tasks = JoinSet::new();
         let known = Arc::new(addresses.keys().copied().collect());
-        tasks.spawn(inbound::accept(membership, known, listener, received));
+        tasks.spawn(inbound::accept(membership, known, listener, tls.clone(), received));
         let mut queues = BTreeMap::new();
         for (peer, address) in addresses {
             let queue = Arc::new(Queue::default());
@@ -61,6 +66,7 @@ impl Peers {
                 peer,
                 address,
                 M::PROTOCOL,
+                tls.clone(),
                 Arc::clone(&queue),
             ));
             queues.insert(peer, queue);

@@ -4,16 +4,18 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use althing_core::NodeId;
+use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
+use tokio_util::either::Either;
 
 use super::frame::{Frame, FrameReader};
 use super::handshake::{Answer, Hello};
-use super::{Arc, Membership};
+use super::{Arc, Membership, Tls};
+use crate::tls::Stream;
 
 /// How long a peer may take to accept a connection and to answer the greeting.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -72,6 +74,7 @@ pub(super) async fn keep_speaking(
     peer: NodeId,
     address: String,
     protocol: &'static str,
+    tls: Tls,
     queue: Arc<Queue>,
 ) {
     let hello = Hello {
@@ -83,7 +86,7 @@ pub(super) async fn keep_speaking(
     let mut backoff = BACKOFF_MIN;
     let mut told = String::new();
     loop {
-        match connect(&address, &hello).await {
+        match connect(&address, &tls, &hello).await {
             Ok((reader, writer)) => {
                 tracing::debug!("connected to {peer} at {address}");
                 told.clear();
@@ -108,15 +111,18 @@ pub(super) async fn keep_speaking(
 
 async fn connect(
     address: &str,
+    tls: &Tls,
     hello: &Hello,
-) -> Result<(FrameReader<OwnedReadHalf>, OwnedWriteHalf), String> {
+) -> Result<(FrameReader<ReadHalf<Stream>>, WriteHalf<Stream>), String> {
     let connection = async {
         let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
         prepare(&stream).map_err(|error| error.to_string())?;
-        let (reader, mut writer) = stream.into_split();
+        let stream = dial_under(tls, address, stream).await?;
+        let (reader, mut writer) = split(stream);
         let mut greeting = Vec::new();
         Frame::write(&mut greeting, |payload| hello.encode(payload));
         writer.write_all(&greeting).await.map_err(|error| error.to_string())?;
+        writer.flush().await.map_err(|error| error.to_string())?;
         let mut reader = FrameReader::new(reader);
         let answer = reader.next().await.map_err(|error| error.to_string())?;
         match Answer::decode(answer) {
@@ -126,6 +132,16 @@ async fn connect(
         }
     };
     timeout(HANDSHAKE_TIMEOUT, connection).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+}
+
+async fn dial_under(tls: &Tls, address: &str, stream: TcpStream) -> Result<Stream, String> {
+    let Some(tls) = tls else { return Ok(Either::Left(stream)) };
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let name = ServerName::try_from(host).map_err(|error| error.to_string())?;
+    let dialled = tls.get().connector.connect(name, stream).await;
+    let stream = dialled.map_err(|error| format!("no TLS with it: {error}"))?;
+    Ok(Either::Right(Box::new(stream.into())))
 }
 
 /// A peer that vanished without a word is noticed within seconds.
@@ -141,8 +157,8 @@ pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
 
 /// Sends until the connection ends; returns why it did.
 async fn speak(
-    mut reader: FrameReader<OwnedReadHalf>,
-    mut writer: OwnedWriteHalf,
+    mut reader: FrameReader<ReadHalf<Stream>>,
+    mut writer: WriteHalf<Stream>,
     queue: &Queue,
 ) -> String {
     let mut sending = Vec::new();
@@ -158,12 +174,16 @@ async fn speak(
         if let Err(error) = writer.write_all(&sending).await {
             return error.to_string();
         }
+        // Under TLS a write fills records; the last of them leaves with this.
+        if let Err(error) = writer.flush().await {
+            return error.to_string();
+        }
         sending.clear();
         sending.shrink_to(1 << 20);
     }
 }
 
-impl FrameReader<OwnedReadHalf> {
+impl FrameReader<ReadHalf<Stream>> {
     /// Waits until the peer, which has nothing to say on this connection, closes it.
     async fn ended(&mut self) -> String {
         let mut nothing = [0; 1];
