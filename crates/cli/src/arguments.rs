@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::client::{Address, Client};
+use crate::certificate::CertificateCommand;
+use crate::client::{Address, Client, HTTPS};
 use crate::dev::DevArguments;
 use crate::duration;
 use crate::elect::ElectArguments;
@@ -18,6 +19,7 @@ use crate::ring::RingCommand;
 use crate::settings::ServeArguments;
 use crate::sim::SimArguments;
 use crate::status::StatusArguments;
+use crate::transport::{TlsArguments, Transport};
 use crate::watch::WatchArguments;
 
 const EXIT_CODES: &str = "\
@@ -56,6 +58,9 @@ pub(crate) enum Command {
     Elect(ElectArguments),
     /// Show every node of the cluster: who leads, who lags
     Status(StatusArguments),
+    /// Make the certificates of a cluster, for TLS
+    #[command(subcommand)]
+    Certificate(CertificateCommand),
     /// Ask which node owns a key, and what moves when the nodes change
     #[command(subcommand)]
     Ring(RingCommand),
@@ -75,7 +80,8 @@ pub(crate) enum Command {
 /// What every command takes.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct GlobalArguments {
-    /// The servers to ask, in this order until one answers, with commas between
+    /// The servers to ask, in this order until one answers, with commas between; with https://
+    /// before each they are reached under TLS
     /// [env: ALTHING_ENDPOINTS, else ETCDCTL_ENDPOINTS] [default: 127.0.0.1:2379]
     #[arg(long, global = true, value_name = "HOST:PORT,..", help_heading = "Global options")]
     endpoints: Option<String>,
@@ -99,6 +105,8 @@ pub(crate) struct GlobalArguments {
         help_heading = "Global options"
     )]
     timeout: Duration,
+    #[command(flatten)]
+    tls: TlsArguments,
 }
 
 impl GlobalArguments {
@@ -117,11 +125,17 @@ impl GlobalArguments {
         ];
         let said = sources.into_iter().find_map(|(name, value)| Some((name, value?)));
         let (source, list) = said.unwrap_or_else(|| ("default", "127.0.0.1:2379".to_owned()));
-        let parsed = list.split(',').map(str::parse).collect::<Result<Vec<Address>, String>>();
-        let endpoints = parsed.map_err(|cause| {
+        let unreadable = |cause: &str| {
             Failure::usage(format!("the endpoints in {source} cannot be read")).cause(cause)
-        })?;
-        Ok(Client::new(endpoints, self.timeout))
+        };
+        let parsed = list.split(',').map(str::parse).collect::<Result<Vec<Address>, String>>();
+        let endpoints = parsed.map_err(|cause| unreadable(&cause))?;
+        let secure = list.split(',').filter(|text| text.trim().starts_with(HTTPS)).count();
+        if secure != 0 && secure != endpoints.len() {
+            return Err(unreadable("some begin with https:// and others don't; write all alike"));
+        }
+        let transport = Transport::new(&self.tls, secure != 0)?;
+        Ok(Client::new(endpoints, transport, self.timeout))
     }
 }
 

@@ -5,20 +5,18 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout, timeout_at};
-use tonic::transport::{Channel, Endpoint};
+use tokio::time::{Instant, timeout_at};
+use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
 use crate::failure::{Failure, Kind, root_cause};
+use crate::transport::{Transport, advice, is_refused_certificate};
 
 /// An answer may be as large as this. A range over more has to be read in parts.
 pub(crate) const ANSWER_BYTES_MAX: usize = 512 << 20;
 
-/// A server that says nothing while it is waited for is asked so often whether it is there; etcd
-/// hangs up on who asks more often than every five seconds.
-const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// A server that does not answer that for so long is gone.
-const PING_ANSWER_MAX: Duration = Duration::from_secs(5);
+/// What an address begins with that is to be reached under TLS.
+pub(crate) const HTTPS: &str = "https://";
 
 /// Where one server listens for clients: `host:port`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,13 +25,12 @@ pub(crate) struct Address(String);
 impl FromStr for Address {
     type Err = String;
 
-    /// Reads `host:port`, also with `http://` before it. An error says what was expected.
+    /// Reads `host:port`, also with `http://` or `https://` before it. An error says what was
+    /// expected.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        if text.starts_with("https://") {
-            return Err(format!("`{text}`: TLS is not supported yet; use http:// or host:port"));
-        }
-        let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+        let bare = text.strip_prefix("http://").or_else(|| text.strip_prefix(HTTPS));
+        let bare = bare.unwrap_or(text).trim_end_matches('/');
         let wrong = || format!("`{text}` is no address; write host:port, as in 127.0.0.1:2379");
         let (host, port) = bare.rsplit_once(':').ok_or_else(wrong)?;
         let is_bracketed = host.starts_with('[') && host.ends_with(']');
@@ -77,25 +74,31 @@ pub(crate) enum Effect {
 #[derive(Clone, Debug)]
 pub(crate) struct Client {
     endpoints: Vec<Address>,
+    transport: Transport,
     timeout: Duration,
 }
 
 impl Client {
     /// A client of `endpoints`, tried in their order; a request takes `timeout` at most, over all
     /// of them.
-    pub(crate) fn new(endpoints: Vec<Address>, timeout: Duration) -> Self {
+    pub(crate) fn new(endpoints: Vec<Address>, transport: Transport, timeout: Duration) -> Self {
         assert!(!endpoints.is_empty(), "the arguments always name an endpoint");
-        Self { endpoints, timeout }
+        Self { endpoints, transport, timeout }
     }
 
     /// The same client, for one endpoint only.
     pub(crate) fn only(&self, endpoint: Address) -> Self {
-        Self { endpoints: vec![endpoint], timeout: self.timeout }
+        Self { endpoints: vec![endpoint], ..self.clone() }
     }
 
     /// The endpoints, in the order in which they are tried.
     pub(crate) fn endpoints(&self) -> &[Address] {
         &self.endpoints
+    }
+
+    /// How they are reached.
+    pub(crate) fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     /// How long a request may take.
@@ -122,7 +125,7 @@ impl Client {
         let mut last = None;
         for (position, address) in self.endpoints.iter().enumerate() {
             let is_last = position + 1 == self.endpoints.len();
-            let channel = match connect(address, share).await {
+            let channel = match self.transport.connect(address, share).await {
                 Ok(channel) => channel,
                 Err(cause) => {
                     unreachable.push(format!("{address}: {cause}"));
@@ -152,9 +155,10 @@ impl Client {
             [only] => format!("cannot reach {only}"),
             all => format!("cannot reach any of {} endpoints", all.len()),
         };
-        Failure::new(Kind::Unreachable, message)
-            .cause(causes.join("; "))
-            .hint("start a cluster with `althing dev`, or name another with --endpoints")
+        let causes = causes.join("; ");
+        let hint = advice(&causes)
+            .unwrap_or("start a cluster with `althing dev`, or name another with --endpoints");
+        Failure::new(Kind::Unreachable, message).cause(causes).hint(hint)
     }
 
     fn no_answer(&self, address: &Address, effect: Effect) -> Failure {
@@ -166,20 +170,6 @@ impl Client {
             }
             Effect::Write => unknown_write(failure),
         }
-    }
-}
-
-/// A connection that has been made, so that a later failure is the request's; or why not.
-pub(crate) async fn connect(address: &Address, time_max: Duration) -> Result<Channel, String> {
-    let endpoint = Endpoint::from_shared(format!("http://{address}"))
-        .map_err(|error| root_cause(&error))?
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_ANSWER_MAX);
-    match timeout(time_max, endpoint.connect()).await {
-        Ok(Ok(channel)) => Ok(channel),
-        Ok(Err(error)) => Err(root_cause(&error)),
-        Err(_) => Err(format!("no connection in {} ms", time_max.as_millis())),
     }
 }
 
@@ -207,6 +197,10 @@ pub(crate) fn judge(status: &Status, address: &Address, effect: Effect) -> (Fail
             let cause =
                 std::error::Error::source(status).map_or_else(|| text.to_owned(), root_cause);
             let message = format!("{address} did not complete the request");
+            if is_refused_certificate(&cause) {
+                let hint = advice(&cause).unwrap_or("show another certificate");
+                return (Failure::new(Kind::Unreachable, message).cause(cause).hint(hint), true);
+            }
             let failure = Failure::new(Kind::Unknown, message).cause(cause);
             if is_read {
                 (failure.hint("ask again; `althing status` shows who leads"), true)
@@ -231,7 +225,10 @@ pub(crate) fn judge(status: &Status, address: &Address, effect: Effect) -> (Fail
         Code::ResourceExhausted if bare.contains("space exceeded") => {
             (other().hint("delete keys and compact, or raise the server's --quota"), false)
         }
-        _ => (other(), false),
+        _ => match advice(bare) {
+            Some(advice) => (other().hint(advice), false),
+            None => (other(), false),
+        },
     }
 }
 
@@ -244,12 +241,13 @@ mod tests {
         for (text, expected) in [
             ("127.0.0.1:2379", "127.0.0.1:2379"),
             (" http://a.example:80/ ", "a.example:80"),
+            ("https://a.example:443", "a.example:443"),
             ("[::1]:2379", "[::1]:2379"),
         ] {
             assert_eq!(text.parse::<Address>().map(|a| a.to_string()), Ok(expected.to_owned()));
         }
         for text in
-            ["", "a", "a:", ":1", "a:b", "a:70000", "https://a:1", "::1:2379", "a b:1", "a/b:1"]
+            ["", "a", "a:", ":1", "a:b", "a:70000", "ftp://a:1", "::1:2379", "a b:1", "a/b:1"]
         {
             assert!(text.parse::<Address>().is_err(), "{text}");
         }

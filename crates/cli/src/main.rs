@@ -5,6 +5,7 @@
 //! error. Nothing in here decides anything about the store: that is the node's.
 
 mod arguments;
+mod certificate;
 mod client;
 mod clock;
 mod dev;
@@ -23,6 +24,7 @@ mod settings;
 mod signals;
 mod sim;
 mod status;
+mod transport;
 mod watch;
 
 use std::process::ExitCode;
@@ -82,6 +84,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Lease(command) => wait(lease::run(global, command)),
         Command::Lock(arguments) => wait(lock::run(global, arguments)),
         Command::Elect(arguments) => wait(elect::run(global, arguments)),
+        Command::Certificate(command) => certificate::run(&command, global.format()),
         Command::Ring(command) => ring::run(&command, global.format()),
         Command::Sim(sim) => sim::run(&sim, global.format()),
         Command::Status(status) => wait(status::run(global, status)),

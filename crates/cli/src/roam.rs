@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use tonic::transport::Channel;
 
-use crate::client::{Address, Client, connect};
+use crate::client::{Address, Client};
+use crate::transport::Transport;
 
 /// One connection at a time, to one of several endpoints.
 #[derive(Debug)]
 pub(crate) struct Roaming {
     endpoints: Vec<Address>,
+    transport: Transport,
     position: usize,
     channel: Option<Channel>,
     connect_time_max: Duration,
@@ -21,7 +23,8 @@ impl Roaming {
         let endpoints = client.endpoints().to_vec();
         let count = u32::try_from(endpoints.len()).unwrap_or(u32::MAX);
         let connect_time_max = client.timeout() / count;
-        Self { endpoints, position: 0, channel: None, connect_time_max }
+        let transport = client.transport().clone();
+        Self { endpoints, transport, position: 0, channel: None, connect_time_max }
     }
 
     /// The endpoint that is connected, or will be next.
@@ -39,7 +42,7 @@ impl Roaming {
         if let Some(channel) = &self.channel {
             return Ok(channel.clone());
         }
-        let channel = connect(self.address(), self.connect_time_max).await?;
+        let channel = self.transport.connect(self.address(), self.connect_time_max).await?;
         Ok(self.channel.insert(channel).clone())
     }
 

@@ -16,7 +16,6 @@ use crate::signals::Signals;
 pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
     log_to_stderr_from("info");
     let mut stop = Signals::listen()?;
-    warn_off_loopback(&settings.listen_client);
     let listeners = Listeners {
         client: bind(&settings.listen_client, "--listen-client")?,
         peer: bind(&settings.listen_peer, "--listen-peer")?,
@@ -60,8 +59,12 @@ fn node_settings(settings: Settings) -> althing_node::Settings {
         .iter()
         .map(|(name, address)| MemberAddress { name: name.clone(), peer: address.to_string() })
         .collect();
+    let client_tls = settings.security.client();
+    let scheme = if client_tls.is_some() { "https" } else { "http" };
     althing_node::Settings {
-        advertise_client: vec![format!("http://{}", settings.advertise_client)],
+        advertise_client: vec![format!("{scheme}://{}", settings.advertise_client)],
+        client_tls,
+        peer_tls: settings.security.peer(),
         cluster_token: settings.cluster_token,
         election_timeout: settings.election_timeout,
         heartbeat_interval: settings.heartbeat_interval,
@@ -83,15 +86,6 @@ pub(crate) fn log_to_stderr_from(level: &str) {
         .init();
 }
 
-fn warn_off_loopback(address: &Address) {
-    if !address.is_loopback() {
-        tracing::warn!(
-            "{address} can be reached from other machines, and this version has neither TLS nor \
-             users: whoever reaches it can read and change everything"
-        );
-    }
-}
-
 /// Binds a socket, so that a wrong address is told before anything else happens.
 pub(crate) fn bind(address: &Address, flag: &str) -> Result<TcpListener, Failure> {
     TcpListener::bind(address.to_string()).map_err(|error| {
@@ -110,6 +104,12 @@ pub(crate) fn failure(data: &Path, error: &NodeError) -> Failure {
     let folder = data.display();
     let (message, hint) = match error {
         NodeError::Settings(_) => ("the settings contradict themselves", "althing serve --help"),
+        NodeError::Tls(_) => {
+            let message = "a certificate, its key or an authority cannot be used";
+            return Failure::new(Kind::Other, message)
+                .cause(error)
+                .hint("`althing certificate` makes those that can");
+        }
         NodeError::Open(_) | NodeError::Snapshot(_) => {
             ("the data folder cannot be used", "choose another folder with --data")
         }

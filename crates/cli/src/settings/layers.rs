@@ -11,7 +11,7 @@ use super::nearest::nearest;
 use crate::failure::{Failure, Kind};
 
 /// Every setting there is, with its default; where that is missing it depends on another setting.
-const SETTINGS: [(&str, Option<&str>); 12] = [
+const SETTINGS: [(&str, Option<&str>); 20] = [
     ("name", Some("default")),
     ("data", None),
     ("listen-client", Some("127.0.0.1:2379")),
@@ -24,6 +24,14 @@ const SETTINGS: [(&str, Option<&str>); 12] = [
     ("quota", Some("2GiB")),
     ("retention", Some("1h")),
     ("snapshot-entries", Some("1000000")),
+    ("tls-cert", None),
+    ("tls-key", None),
+    ("client-ca", None),
+    ("crl", None),
+    ("peer-ca", None),
+    ("peer-cert", None),
+    ("peer-key", None),
+    ("insecure", Some("false")),
 ];
 
 /// Where a setting was named.
@@ -139,6 +147,7 @@ fn entry(path: &Path, key: &str, value: Value) -> Result<(&'static str, String),
     let words = match value {
         Value::String(text) => Some(text),
         Value::Integer(number) => Some(number.to_string()),
+        Value::Boolean(flag) => Some(flag.to_string()),
         Value::Table(peers) if known == "initial-cluster" => peers
             .into_iter()
             .map(|(name, address)| Some(format!("{name}={}", address.as_str()?)))

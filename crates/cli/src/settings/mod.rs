@@ -6,6 +6,7 @@
 mod layers;
 mod nearest;
 mod retention;
+mod security;
 mod size;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,7 @@ use clap::Args;
 use serde_json::{Map, json};
 
 use self::layers::Layers;
+pub(crate) use self::security::Security;
 use crate::client::Address;
 use crate::duration;
 use crate::failure::Failure;
@@ -31,7 +33,8 @@ The variable of --listen-client is ALTHING_LISTEN_CLIENT, its key in the file is
 Examples:
   althing serve --name n1 --data /var/lib/althing \\
       --listen-client 10.0.0.1:2379 --listen-peer 10.0.0.1:2380 \\
-      --initial-cluster n1=10.0.0.1:2380,n2=10.0.0.2:2380,n3=10.0.0.3:2380
+      --initial-cluster n1=10.0.0.1:2380,n2=10.0.0.2:2380,n3=10.0.0.3:2380 \\
+      --tls-cert n1.crt --tls-key n1.key --client-ca ca.crt --peer-ca ca.crt
   althing serve --config /etc/althing.toml --check    show what would count, and start nothing")]
 pub(crate) struct ServeArguments {
     /// The name of this node, one of those in --initial-cluster [default: default]
@@ -70,6 +73,36 @@ pub(crate) struct ServeArguments {
     /// Take a snapshot after so many entries of the log [default: 1000000]
     #[arg(long, value_name = "COUNT")]
     snapshot_entries: Option<String>,
+    /// The certificate of this node in PEM, for TLS; read again when it changes
+    #[arg(long = "tls-cert", value_name = "FILE", help_heading = "TLS")]
+    certificate: Option<String>,
+    /// The private key of --tls-cert
+    #[arg(long = "tls-key", value_name = "FILE", help_heading = "TLS")]
+    private_key: Option<String>,
+    /// Let in only clients with a certificate of these authorities
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    client_ca: Option<String>,
+    /// Refuse the certificates in this list, which their authorities took back
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    crl: Option<String>,
+    /// Speak to the other nodes under TLS, if they have certificates of these authorities
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    peer_ca: Option<String>,
+    /// The certificate that the other nodes are shown [default: as --tls-cert]
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    peer_cert: Option<String>,
+    /// The private key of --peer-cert [default: as --tls-key]
+    #[arg(long, value_name = "FILE", help_heading = "TLS")]
+    peer_key: Option<String>,
+    /// Listen to other machines without TLS or without knowing who is there
+    #[arg(
+        long,
+        value_name = "true|false",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        help_heading = "TLS"
+    )]
+    insecure: Option<String>,
     /// A TOML file with any of these settings
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -80,7 +113,7 @@ pub(crate) struct ServeArguments {
 
 impl ServeArguments {
     /// The word given for each setting on the command line.
-    fn words(&self) -> [(&'static str, &Option<String>); 12] {
+    fn words(&self) -> [(&'static str, &Option<String>); 20] {
         [
             ("name", &self.name),
             ("data", &self.data),
@@ -94,6 +127,14 @@ impl ServeArguments {
             ("quota", &self.quota),
             ("retention", &self.retention),
             ("snapshot-entries", &self.snapshot_entries),
+            ("tls-cert", &self.certificate),
+            ("tls-key", &self.private_key),
+            ("client-ca", &self.client_ca),
+            ("crl", &self.crl),
+            ("peer-ca", &self.peer_ca),
+            ("peer-cert", &self.peer_cert),
+            ("peer-key", &self.peer_key),
+            ("insecure", &self.insecure),
         ]
     }
 }
@@ -125,6 +166,8 @@ pub(crate) struct Settings {
     pub(crate) retention: Retention,
     /// Entries of the log between two snapshots; not zero.
     pub(crate) snapshot_entries: u64,
+    /// What connections are under, and who may connect.
+    pub(crate) security: Security,
 }
 
 /// The settings that count, unless they were only to be shown.
@@ -158,6 +201,7 @@ impl Settings {
             quota: layers.get("quota", size::parse)?,
             retention: layers.get("retention", retention::parse)?,
             snapshot_entries: layers.get("snapshot-entries", count)?,
+            security: Security::read(layers)?,
             name,
             listen_client,
             listen_peer,
@@ -191,12 +235,14 @@ impl Settings {
                 .cause("one lost heartbeat must not cost a leader its place")
                 .hint("make --election-timeout at least five times --heartbeat-interval"));
         }
-        Ok(())
+        self.security.check(&self.listen_client, &self.listen_peer)
     }
 
     /// Each setting in the words that would set it.
-    fn words(&self) -> [(&'static str, String); 12] {
+    fn words(&self) -> [(&'static str, String); 20] {
         let peers = self.initial_cluster.iter().map(|(name, address)| format!("{name}={address}"));
+        let [cert, key, client_ca, crl, peer_ca, peer_cert, peer_key, insecure] =
+            self.security.words();
         [
             ("name", self.name.clone()),
             ("data", self.data.display().to_string()),
@@ -210,6 +256,14 @@ impl Settings {
             ("quota", size::show(self.quota)),
             ("retention", retention::show(self.retention)),
             ("snapshot-entries", self.snapshot_entries.to_string()),
+            cert,
+            key,
+            client_ca,
+            crl,
+            peer_ca,
+            peer_cert,
+            peer_key,
+            insecure,
         ]
     }
 }

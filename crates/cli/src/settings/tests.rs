@@ -50,6 +50,14 @@ fn nothing_said_is_one_node_on_loopback() {
             "2GiB",
             "3600s",
             "1000000",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "false",
         ]
     );
     for (key, _) in settings.words() {
@@ -135,6 +143,37 @@ fn wrong_words_are_refused_with_their_origin() {
         let refusal = refusal(arguments, environment);
         assert!(refusal.contains(expected), "{arguments:?}: {refusal}");
     }
-    let everywhere = ["--listen-client", "0.0.0.0:1", "--advertise-client", "h:1"];
+    let everywhere = ["--listen-client", "0.0.0.0:1", "--advertise-client", "h:1", "--insecure"];
     resolve(&everywhere, &[]).expect("clients know where to go");
+}
+
+#[test]
+fn other_machines_are_listened_to_under_tls_and_if_it_is_known_who_is_there() {
+    let away = ["--listen-client", "10.0.0.1:1", "--listen-peer", "10.0.0.1:2"];
+    let tls = [&away[..], &["--tls-cert", "c", "--tls-key", "k"]].concat();
+    let known = [&tls[..], &["--client-ca", "a"]].concat();
+    let whole = [&known[..], &["--peer-ca", "a"]].concat();
+    for (arguments, expected) in [
+        (&away[..], "10.0.0.1:1 can be reached from other machines | without TLS"),
+        (&tls, "nothing says who may be a client"),
+        (&known, "10.0.0.1:2 can be reached from other machines | without TLS"),
+        (&["--tls-cert", "c"], "--tls-key is missing | --tls-cert needs it"),
+        (&["--tls-key", "k"], "--tls-cert is missing | --tls-key needs it"),
+        (&["--client-ca", "a"], "--tls-cert is missing | --client-ca needs it"),
+        (&["--peer-ca", "a"], "--tls-cert is missing | --peer-ca needs it"),
+        (&["--peer-cert", "c", "--peer-key", "k"], "--peer-ca is missing"),
+        (&["--peer-cert", "c"], "--peer-key is missing"),
+        (&["--crl", "r"], "--client-ca or --peer-ca is missing"),
+        (&["--insecure", "perhaps"], "expected true or false"),
+    ] {
+        let refusal = refusal(arguments, &[]);
+        assert!(refusal.contains(expected), "{arguments:?}: {refusal}");
+    }
+    let (settings, _) = resolve(&whole, &[]).expect("all that it takes");
+    let (client, peer) = (settings.security.client(), settings.security.peer());
+    assert_eq!(client, peer, "one certificate serves both");
+    resolve(&[&away[..], &["--insecure"]].concat(), &[]).expect("they were told");
+    let file = file("listen-client = '10.0.0.1:1'\ninsecure = true\n");
+    let path = file.path().to_str().expect("the path is text");
+    resolve(&["--config", path], &[]).expect("they were told in the file");
 }

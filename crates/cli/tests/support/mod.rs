@@ -185,7 +185,7 @@ impl Server {
     }
 
     /// Changes an argument that it has; before it is started.
-    fn set(&mut self, name: &str, value: String) {
+    pub fn set(&mut self, name: &str, value: String) {
         let position = self.arguments.iter().position(|argument| argument == name);
         self.arguments[position.expect("every server has one") + 1] = value;
     }

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{sleep, timeout};
+use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 use super::Services;
@@ -203,13 +204,9 @@ impl Server {
     }
 
     async fn shake_hands(&self, tls: &ClientTls, stream: TcpStream) -> io::Result<Stream> {
-        let accepting = tls.0.accept(stream).into_fallible();
-        match timeout(self.limits.handshake_timeout, accepting).await {
+        match timeout(self.limits.handshake_timeout, accept_under(tls, stream)).await {
             Ok(Ok(stream)) => return Ok(Either::Right(Box::new(stream.into()))),
-            Ok(Err((error, stream))) => {
-                tracing::debug!("a client's handshake failed: {error}");
-                explain(&error, stream).await;
-            }
+            Ok(Err(error)) => tracing::debug!("a client's handshake failed: {error}"),
             Err(_) => tracing::debug!("a client did not finish its handshake in time"),
         }
         self.services.metrics().client_handshakes_failed.increment();
@@ -217,14 +214,37 @@ impl Server {
     }
 }
 
-/// Tells whoever speaks without TLS to a port under TLS what is wrong, in the words of Go's server.
-async fn explain(error: &io::Error, mut stream: TcpStream) {
-    const ANSWER: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n\
+async fn accept_under(tls: &ClientTls, mut stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    /// What a TLS record begins with that is part of a handshake (RFC 8446 section 5.1).
+    const HANDSHAKE: u8 = 22;
+    /// For whoever speaks without TLS here: what is wrong, in the words of Go's server.
+    const EXPLANATION: &[u8] = b"HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\n\r\n\
         Client sent an HTTP request to an HTTPS server.\n";
-    let cause = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
-    if let Some(rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)) = cause {
-        // Best effort: nothing depends on its arrival.
-        let _ = stream.write_all(ANSWER).await;
+    let mut first = [HANDSHAKE];
+    stream.peek(&mut first).await?;
+    if first != [HANDSHAKE] {
+        stream.write_all(EXPLANATION).await?;
+        part(stream).await;
+        return Err(io::Error::other("it speaks without TLS"));
+    }
+    match tls.0.accept(stream).into_fallible().await {
+        Ok(stream) => Ok(stream),
+        Err((error, stream)) => {
+            part(stream).await;
+            Err(error)
+        }
+    }
+}
+
+/// Closes a connection such that what was said last arrives: closing it over bytes that nobody read
+/// would make the client's system throw that away (RFC 9112 section 9.6).
+async fn part(mut stream: TcpStream) {
+    const LINGER_MAX: Duration = Duration::from_secs(1);
+    const BYTES_MAX: u64 = 64 << 10;
+    if stream.shutdown().await.is_ok() {
+        let mut rest = stream.take(BYTES_MAX);
+        // Either way it is over.
+        let _ = timeout(LINGER_MAX, tokio::io::copy(&mut rest, &mut tokio::io::sink())).await;
     }
 }
 

@@ -1,5 +1,8 @@
 //! `althing dev`: a whole cluster on this machine, from one command.
 
+mod about;
+mod certificates;
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -7,12 +10,14 @@ use std::time::{Duration, Instant};
 
 use althing_node::{Handle, Listeners, MemberAddress, Node, NodeError};
 use clap::Args;
-use serde_json::json;
 use tempfile::TempDir;
 
+use self::about::About;
+use self::certificates::Certificates;
 use crate::Outcome;
+use crate::client::HTTPS;
 use crate::failure::{Failure, Kind};
-use crate::output::{self, Format, print, print_line};
+use crate::output::Format;
 use crate::serve;
 use crate::signals::Signals;
 
@@ -25,7 +30,8 @@ real ones do. Ctrl-C stops them.
 Examples:
   althing dev                                three nodes, forgotten when they stop
   althing dev --data ./cluster               the same, kept; start it again and go on
-  althing dev --nodes 5 --ports random       five, wherever there is room")]
+  althing dev --nodes 5 --ports random       five, wherever there is room
+  althing dev --tls                          under TLS, with certificates made for it")]
 pub(crate) struct DevArguments {
     /// How many nodes: 1, 3 or 5
     #[arg(long, default_value = "3", value_parser = ["1", "3", "5"])]
@@ -37,6 +43,9 @@ pub(crate) struct DevArguments {
     /// `random` takes whatever is free
     #[arg(long, value_name = "PORT|random", default_value = "2379")]
     ports: Ports,
+    /// Make certificates, and let nobody in without one
+    #[arg(long)]
+    tls: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,6 +85,7 @@ pub(crate) async fn run(arguments: &DevArguments, format: Format) -> Result<Outc
     let folder = Folder::new(arguments.data.as_deref())?;
     let count = arguments.nodes.parse::<u16>().expect("clap lets only numbers through");
     let plans = plan(count, arguments.ports, folder.path())?;
+    let certificates = arguments.tls.then(|| Certificates::make(folder.path())).transpose()?;
     let members: Vec<MemberAddress> = plans
         .iter()
         .map(|plan| MemberAddress { name: plan.name.clone(), peer: plan.peer.clone() })
@@ -85,7 +95,7 @@ pub(crate) async fn run(arguments: &DevArguments, format: Format) -> Result<Outc
     let mut lines = Vec::new();
     for plan in plans {
         lines.push((plan.name.clone(), plan.client.clone(), plan.peer.clone()));
-        nodes.push((plan.data.clone(), start(plan, &members)?));
+        nodes.push((plan.data.clone(), start(plan, &members, certificates.as_ref())?));
     }
     let handles = nodes.iter().map(|(_, node)| node.handle().clone()).collect();
     tokio::select! {
@@ -93,7 +103,8 @@ pub(crate) async fn run(arguments: &DevArguments, format: Format) -> Result<Outc
         failed = first_failure(&mut nodes) => return Err(failed),
         _ = stop.received() => return Ok(Outcome::Done),
     }
-    present(&lines, &nodes, &folder, started, format)?;
+    let about = About { lines: &lines, nodes: &nodes, folder: &folder, certificates };
+    about.present(started.elapsed(), format)?;
     tokio::select! {
         failed = first_failure(&mut nodes) => return Err(failed),
         _ = stop.received() => {}
@@ -196,9 +207,17 @@ fn address(listener: &TcpListener) -> Result<String, Failure> {
     })
 }
 
-fn start(plan: Plan, members: &[MemberAddress]) -> Result<Node, Failure> {
+fn start(
+    plan: Plan,
+    members: &[MemberAddress],
+    certificates: Option<&Certificates>,
+) -> Result<Node, Failure> {
+    let scheme = scheme(certificates);
+    let tls = certificates.map(|certificates| certificates.node.clone());
     let settings = althing_node::Settings {
-        advertise_client: vec![format!("http://{}", plan.client)],
+        advertise_client: vec![format!("{scheme}{}", plan.client)],
+        client_tls: tls.clone(),
+        peer_tls: tls,
         cluster_token: "althing-dev".to_owned(),
         ..althing_node::Settings::new(plan.name, &plan.data, members.to_vec())
     };
@@ -246,46 +265,6 @@ async fn first<F: Future + Unpin>(mut futures: Vec<F>) -> F::Output {
     .await
 }
 
-fn present(
-    lines: &[(String, String, String)],
-    nodes: &[(PathBuf, Node)],
-    folder: &Folder,
-    started: Instant,
-    format: Format,
-) -> Result<(), Failure> {
-    let leads = |node: &Node| node.handle().status().leader == Some(node.handle().node());
-    let endpoints: Vec<&str> = lines.iter().map(|(_, client, _)| client.as_str()).collect();
-    let endpoints = endpoints.join(",");
-    let milliseconds = started.elapsed().as_millis();
-    if format == Format::Json {
-        let nodes: Vec<_> = lines
-            .iter()
-            .zip(nodes)
-            .map(|((name, client, peer), (data, node))| {
-                json!({ "name": name, "client": client, "peer": peer, "data": data,
-                        "leads": leads(node) })
-            })
-            .collect();
-        let endpoints = endpoints.split(',').collect::<Vec<_>>();
-        return print_line(json!({ "nodes": nodes, "endpoints": endpoints,
-                                  "ready_milliseconds": milliseconds }));
-    }
-    let mut table = output::table(&["node", "clients", "peers", "role", "data"]);
-    for ((name, client, peer), (data, node)) in lines.iter().zip(nodes) {
-        let role = if leads(node) { "leader" } else { "follower" };
-        table.add_row([name, client, peer, role, &data.display().to_string()]);
-    }
-    print(output::table_text(&table).as_bytes())?;
-    let kept = match folder {
-        Folder::Kept(_) => "",
-        Folder::Temporary(_) => " The data goes when they stop.",
-    };
-    print_line(format!(
-        "\nReady after {milliseconds} ms.{kept} For development: no TLS, no users, one machine.\n\n\
-         export ETCDCTL_API=3 ETCDCTL_ENDPOINTS={endpoints}\n\
-         export ALTHING_ENDPOINTS={endpoints}\n\n\
-         etcdctl put greeting hello\n\
-         althing kv get greeting\n\
-         althing status\n"
-    ))
+fn scheme(certificates: Option<&Certificates>) -> &'static str {
+    if certificates.is_some() { HTTPS } else { "http://" }
 }
