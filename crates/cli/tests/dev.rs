@@ -117,6 +117,31 @@ fn kept_data_is_there_after_a_restart_on_other_ports() {
 }
 
 #[test]
+fn a_cluster_under_tls_says_what_its_clients_need() {
+    let dev = Dev::start(&["--tls"]);
+    let flags = ["cacert", "cert", "key"].map(|name| {
+        let file = dev.about[name].as_str().expect("a file").to_owned();
+        [format!("--{name}"), file]
+    });
+    let endpoint = dev.about["endpoints"][1].as_str().expect("an endpoint");
+    assert!(endpoint.starts_with("https://"), "{endpoint}");
+    let run = |arguments: &[&str]| {
+        let mut command = althing();
+        command.args(["--endpoints", endpoint]).args(arguments);
+        command.output().expect("it runs")
+    };
+    assert!(run(&[&["kv", "put", "a", "b"], &flat(&flags)[..]].concat()).status.success());
+    assert!(!run(&["kv", "get", "a"]).status.success());
+    let status = run(&[&["status", "-o", "raw"], &flat(&flags)[..]].concat());
+    assert_eq!(String::from_utf8_lossy(&status.stdout).matches("follower").count(), 2);
+    assert_eq!(dev.interrupt(), Some(0));
+}
+
+fn flat(flags: &[[String; 2]]) -> Vec<&str> {
+    flags.iter().flatten().map(String::as_str).collect()
+}
+
+#[test]
 fn operators_pages_answer_on_every_node() {
     let dev = Dev::start(&[]);
     for port in dev.ports() {
@@ -183,9 +208,11 @@ fn every_sample_of_the_readme_does_what_it_says() {
         let samples = samples(&text);
         assert!(samples.len() >= 8, "{document} has only {} samples", samples.len());
         let dev = Dev::start(&[]);
+        let folder = tempfile::tempdir().expect("a temporary folder");
         for Sample { command, expected } in samples {
             let output = Command::new("sh")
                 .args(["-c", &command])
+                .current_dir(folder.path())
                 .env("PATH", &path)
                 .env("ETCDCTL_API", "3")
                 .env("ETCDCTL_ENDPOINTS", dev.endpoints())
