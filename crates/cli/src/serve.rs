@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::path::Path;
 
 use althing_node::{Listeners, MemberAddress, Node, NodeError};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing_subscriber::EnvFilter;
 
 use crate::Outcome;
@@ -21,7 +22,8 @@ pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
         peer: bind(&settings.listen_peer, "--listen-peer")?,
     };
     let data = settings.data.clone();
-    let node_settings = node_settings(settings);
+    let mut node_settings = node_settings(settings);
+    node_settings.limits.connections = connections(node_settings.limits.connections, 1);
     let (name, members) = (node_settings.name.clone(), node_settings.members.len());
     // Recovery may take a while, and whoever waits for it may lose patience.
     let starting = tokio::task::spawn_blocking(|| Node::start(node_settings, listeners));
@@ -73,6 +75,25 @@ fn node_settings(settings: Settings) -> althing_node::Settings {
         snapshot_entries: settings.snapshot_entries,
         ..althing_node::Settings::new(settings.name, settings.data, members)
     }
+}
+
+/// As many connections of clients as each of `nodes` in this process can have, up to `wanted`: the
+/// system limits how many files are open, and the log needs some of them.
+pub(crate) fn connections(wanted: usize, nodes: usize) -> usize {
+    const OTHERS: u64 = 256;
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    // Where it cannot be raised the former limit is what there is.
+    let files = setrlimit(Resource::Nofile, raised).map_or(limit.current, |()| limit.maximum);
+    let share = files.unwrap_or(u64::MAX).saturating_sub(OTHERS) / nodes as u64;
+    let possible = usize::try_from(share).unwrap_or(usize::MAX).max(1);
+    if possible < wanted {
+        tracing::warn!(
+            "{possible} clients at a time instead of {wanted}: this process may open no more files \
+             (ulimit -n)"
+        );
+    }
+    possible.min(wanted)
 }
 
 /// Logs go to the standard error; `ALTHING_LOG` chooses what, as in `althing_node=debug`, and

@@ -26,7 +26,7 @@ pub struct Metrics {
     pub apply: Durations,
     /// Connections that clients hold open.
     pub client_connections: Level,
-    /// Connections refused because as many as allowed were open.
+    /// Connections refused, or ended for others, because as many as allowed were open.
     pub client_connections_refused: Count,
     /// Connections that ended in the handshake of TLS.
     pub client_handshakes_failed: Count,

@@ -10,6 +10,7 @@ use althing_consensus::{Message as _, Restart};
 use althing_core::{LogId, Majority, NodeId};
 use althing_keyspace::{Command, Keyspace, Member};
 use althing_storage::{Identity, OpenError, Opened, Options, RealDisk, Store};
+use socket2::SockRef;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
@@ -69,6 +70,9 @@ pub enum NodeError {
     Panicked,
 }
 
+/// How many clients may wait to be accepted. With the 128 of the standard library a crowd that
+/// comes at once waits for a second: that is when the system asks again for who was turned away.
+const BACKLOG: i32 = 4096;
 /// The capacity of the channel from clients to the driver; one more is told to come back.
 const REQUESTS_MAX: usize = 16_384;
 /// The capacity of the channel from peers to the driver; then their sockets wait.
@@ -83,6 +87,7 @@ impl Node {
         settings.check()?;
         let client_address = listeners.client.local_addr()?;
         listeners.client.set_nonblocking(true)?;
+        SockRef::from(&listeners.client).listen(BACKLOG)?;
         listeners.peer.set_nonblocking(true)?;
         let tls = Tls::open(&settings)?;
         let memory = Memory::recover(&settings)?;

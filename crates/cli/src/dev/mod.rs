@@ -214,13 +214,14 @@ fn start(
 ) -> Result<Node, Failure> {
     let scheme = scheme(certificates);
     let tls = certificates.map(|certificates| certificates.node.clone());
-    let settings = althing_node::Settings {
+    let mut settings = althing_node::Settings {
         advertise_client: vec![format!("{scheme}{}", plan.client)],
         client_tls: tls.clone(),
         peer_tls: tls,
         cluster_token: "althing-dev".to_owned(),
         ..althing_node::Settings::new(plan.name, &plan.data, members.to_vec())
     };
+    settings.limits.connections = serve::connections(settings.limits.connections, members.len());
     Node::start(settings, plan.listeners).map_err(|error| serve::failure(&plan.data, &error))
 }
 

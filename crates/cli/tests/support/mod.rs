@@ -178,6 +178,21 @@ impl Server {
         self.process = Some(process);
     }
 
+    /// As [`Self::start`], in a process that may open only so many files.
+    pub fn start_limited(&mut self, files: u64) {
+        let program = althing().get_program().to_string_lossy().into_owned();
+        let log = std::fs::File::create(&self.log).expect("a log file");
+        let process = Command::new("sh")
+            .args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\""), &program])
+            .args(&self.arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .expect("there is a shell");
+        self.process = Some(process);
+    }
+
     /// Puts its data elsewhere; before it is started.
     pub fn move_data(&mut self, data: PathBuf) {
         self.set("--data", data.display().to_string());

@@ -12,7 +12,7 @@ use super::gateway::parse;
 
 /// The longest message, in bytes. Watches and leases need a few hundred; an unfinished message is
 /// looked at again with every piece that arrives, so this also bounds that work.
-const MESSAGE_BYTES_MAX: usize = 16 << 10;
+pub(super) const MESSAGE_BYTES_MAX: usize = 16 << 10;
 
 /// Reads the messages of a body as they arrive. Ends at the end of the body, or with what is wrong
 /// with it.

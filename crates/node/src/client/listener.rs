@@ -4,78 +4,29 @@
 //! of a connection tell which, under TLS too. Everything a client can hold has an end: the number
 //! of connections, the streams and buffered bytes of each, and the time it may keep silent.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
+use tonic::body::Body;
 
-use super::Services;
-use super::rewound::Rewound;
+use super::conversation::Conversation;
+use super::places::{Place, Places};
+use super::{Answer, Limits, Services};
 use crate::tls::{ClientTls, Current, Stream};
-
-/// How much the clients of one server may take.
-#[derive(Clone, Debug)]
-pub struct Limits {
-    /// Open connections; one more is closed as soon as it is accepted.
-    pub connections: usize,
-    /// Requests in flight on one HTTP/2 connection.
-    pub streams_per_connection: u32,
-    /// Bytes of requests that one HTTP/2 connection may have sent and this server not yet read.
-    pub connection_window_bytes: u32,
-    /// How long the handshake of TLS may take.
-    pub handshake_timeout: Duration,
-    /// How long a new connection may take to say which protocol it speaks.
-    pub first_bytes_timeout: Duration,
-    /// How long an HTTP/1.1 connection may take to send the head of its next request.
-    pub http1_idle_timeout: Duration,
-    /// A ping is sent on an HTTP/2 connection that has been silent for so long.
-    pub http2_ping_interval: Duration,
-    /// The connection is closed if the ping goes unanswered for so long.
-    pub http2_ping_timeout: Duration,
-    /// Watches on all streams. Each costs a little with every write of a key that it watches.
-    pub watches: i64,
-    /// Watches on one stream.
-    pub watches_per_stream: usize,
-    /// How often a watch that asked for it is told how far it has come. etcd's ten minutes.
-    pub watch_progress_interval: Duration,
-    /// How often a stream that needs a leader looks whether there is one; it ends after three looks
-    /// without.
-    pub leader_check_interval: Duration,
-    /// How long requests in flight may take to end when the server shuts down.
-    pub shutdown_grace: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 4096,
-            streams_per_connection: 1000,
-            connection_window_bytes: 4 << 20,
-            handshake_timeout: Duration::from_secs(5),
-            first_bytes_timeout: Duration::from_secs(10),
-            // Above the loop time of clients that keep a connection (Patroni: 10 s), so that they
-            // don't find it closed on every round.
-            http1_idle_timeout: Duration::from_secs(75),
-            http2_ping_interval: Duration::from_secs(30),
-            http2_ping_timeout: Duration::from_secs(20),
-            watches: 65_536,
-            watches_per_stream: 16_384,
-            watch_progress_interval: Duration::from_secs(600),
-            leader_check_interval: Duration::from_secs(1),
-            shutdown_grace: Duration::from_secs(5),
-        }
-    }
-}
 
 /// Serves clients until `shutdown` resolves, then lets requests in flight end and returns.
 ///
@@ -122,7 +73,7 @@ struct Server {
     limits: Limits,
     http1: http1::Builder,
     http2: http2::Builder<TokioExecutor>,
-    places: Arc<Semaphore>,
+    places: Arc<Places>,
 }
 
 impl Server {
@@ -145,53 +96,86 @@ impl Server {
             .keep_alive_interval(limits.http2_ping_interval)
             .keep_alive_timeout(limits.http2_ping_timeout);
 
-        let places = Arc::new(Semaphore::new(limits.connections));
+        let places = Places::new(limits.connections);
         Self { services, tls, limits, http1, http2, places }
     }
 
-    /// Starts the connection's task, or closes the connection if all places are taken.
+    /// Starts the connection's task, or closes the connection if nobody leaves a place for it.
     fn admit(self: &Arc<Self>, stream: TcpStream, closing: &watch::Sender<Closing>) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        let Some(place) = self.places.take() else {
             self.services.metrics().client_connections_refused.increment();
             return;
         };
         let server = Arc::clone(self);
         let closing = closing.subscribe();
-        tokio::spawn(async move { server.converse(stream, place, closing).await });
+        tokio::spawn(async move { server.converse(stream, Arc::new(place), closing).await });
     }
 
     async fn converse(
         &self,
         stream: TcpStream,
-        _place: OwnedSemaphorePermit,
+        place: Arc<Place>,
         mut closing: watch::Receiver<Closing>,
     ) {
         let _open = OpenConnection::new(&self.services);
         let opened = tokio::select! {
-            opened = self.open(stream) => opened,
+            opened = self.open(stream, &place) => opened,
             _ = closing.changed() => return,
+            () = place.must_be_left() => return self.evicted(),
         };
         let Ok((protocol, stream)) = opened else {
             return;
         };
         let stream = TokioIo::new(stream);
-        // How a connection ends is the client's affair: it is neither an error nor news.
-        match protocol {
-            Protocol::Http1 => {
-                let connection = self.http1.serve_connection(stream, self.services.clone());
-                until_closed(pin!(connection), |it| it.graceful_shutdown(), closing).await;
+        let services = Seated { services: self.services.clone(), place: Arc::clone(&place) };
+        let conversing = async {
+            // How a connection ends is the client's affair: it is neither an error nor news.
+            match protocol {
+                Protocol::Http1 => {
+                    let connection = self.http1.serve_connection(stream, services);
+                    until_closed(pin!(connection), |it| it.graceful_shutdown(), closing).await;
+                }
+                Protocol::Http2 => {
+                    let connection = self.http2.serve_connection(stream, services);
+                    until_closed(pin!(connection), |it| it.graceful_shutdown(), closing).await;
+                }
             }
-            Protocol::Http2 => {
-                let connection = self.http2.serve_connection(stream, self.services.clone());
-                until_closed(pin!(connection), |it| it.graceful_shutdown(), closing).await;
-            }
+        };
+        tokio::select! {
+            () = conversing => {}
+            () = place.must_be_left() => self.evicted(),
         }
+    }
+
+    fn evicted(&self) {
+        self.services.metrics().client_connections_refused.increment();
+    }
+}
+
+/// The services, as one connection has them.
+struct Seated {
+    services: Services,
+    place: Arc<Place>,
+}
+
+impl hyper::service::Service<Request<Incoming>> for Seated {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        self.place.asked();
+        self.services.call(request)
     }
 }
 
 impl Server {
     /// What a connection needs before its first request: TLS, and which protocol it speaks.
-    async fn open(&self, stream: TcpStream) -> io::Result<(Protocol, Rewound<Stream>)> {
+    async fn open(
+        &self,
+        stream: TcpStream,
+        place: &Arc<Place>,
+    ) -> io::Result<(Protocol, Conversation<Stream>)> {
         // An answer is one write; waiting for more to send would only delay it.
         stream.set_nodelay(true)?;
         let mut stream = match &self.tls {
@@ -200,7 +184,7 @@ impl Server {
         };
         let (protocol, first) =
             timeout(self.limits.first_bytes_timeout, protocol_of(&mut stream)).await??;
-        Ok((protocol, Rewound::new(first, stream)))
+        Ok((protocol, Conversation::new(first, stream, Arc::clone(place))))
     }
 
     async fn shake_hands(&self, tls: &ClientTls, stream: TcpStream) -> io::Result<Stream> {

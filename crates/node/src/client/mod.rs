@@ -5,6 +5,8 @@
 //! [`Handle`], and what comes back is turned into an answer.
 
 mod api;
+mod budget;
+mod conversation;
 mod convert;
 mod election;
 mod gateway;
@@ -12,10 +14,11 @@ mod grpc;
 mod health;
 mod json_stream;
 mod lease;
+mod limits;
 mod line;
 mod listener;
 mod lock;
-mod rewound;
+mod places;
 mod scrape;
 mod status;
 #[cfg(test)]
@@ -26,6 +29,7 @@ mod wellness;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use althing_etcd_api::etcdserverpb::cluster_server::ClusterServer;
@@ -49,8 +53,9 @@ use tower::Service;
 use crate::handle::Handle;
 use crate::metrics::Metrics;
 use api::Api;
+use budget::{Budget, Metered};
 
-pub use listener::Limits;
+pub use limits::Limits;
 pub(crate) use listener::serve;
 
 /// The most bytes a request may have that goes into the log; etcd's `--max-request-bytes`.
@@ -58,6 +63,12 @@ pub const REQUEST_BYTES_MAX: usize = 3 << 19;
 
 /// The most bytes of a message that are read at all: etcd's allowance over the request limit.
 pub const MESSAGE_BYTES_MAX: usize = REQUEST_BYTES_MAX + (512 << 10);
+
+/// The most bytes of a message on a stream of watches: a few names of keys.
+const WATCH_BYTES_MAX: usize = 128 << 10;
+
+/// The most bytes of a message about a lease, which is some numbers.
+const LEASE_BYTES_MAX: usize = 4 << 10;
 
 /// The version of etcd whose API this is. Clients choose what they send by it: Patroni takes it
 /// apart into three numbers, so it can hold nothing else.
@@ -75,6 +86,7 @@ pub struct Services {
     election: ElectionServer<Api>,
     http: Router,
     handle: Handle,
+    budget: Arc<Budget>,
 }
 
 impl Services {
@@ -86,13 +98,28 @@ impl Services {
             cluster: ClusterServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             maintenance: MaintenanceServer::new(api.clone())
                 .max_decoding_message_size(MESSAGE_BYTES_MAX),
-            watch: WatchServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
-            lease: LeaseServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            watch: WatchServer::new(api.clone()).max_decoding_message_size(WATCH_BYTES_MAX),
+            lease: LeaseServer::new(api.clone()).max_decoding_message_size(LEASE_BYTES_MAX),
             lock: LockServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             election: ElectionServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             http: http(&api),
             handle,
+            budget: Budget::new(limits.request_bytes),
         }
+    }
+
+    fn metered(&self, request: Request<Incoming>) -> Request<Metered> {
+        let path = request.uri().path();
+        let charged_max = if path.starts_with("/etcdserverpb.Watch/") {
+            WATCH_BYTES_MAX
+        } else if path.starts_with("/etcdserverpb.Lease/") {
+            LEASE_BYTES_MAX
+        } else if path.ends_with("/watch") || path.ends_with("/lease/keepalive") {
+            json_stream::MESSAGE_BYTES_MAX
+        } else {
+            usize::MAX
+        };
+        request.map(|body| Metered::new(body, Arc::clone(&self.budget), charged_max))
     }
 
     fn metrics(&self) -> &Metrics {
@@ -108,6 +135,7 @@ impl hyper::service::Service<Request<Incoming>> for Services {
     type Future = Answer;
 
     fn call(&self, request: Request<Incoming>) -> Answer {
+        let request = self.metered(request);
         let path = request.uri().path();
         Answer(if path.starts_with("/etcdserverpb.KV/") {
             self.kv.clone().call(request)
@@ -147,14 +175,12 @@ impl Future for Answer {
 fn in_the_words_of_etcd(answer: Response<Body>) -> Response<Body> {
     let headers = answer.headers();
     let is_out_of_range = headers.get(Status::GRPC_STATUS).is_some_and(|code| code == "11");
-    let is_too_large = is_out_of_range
-        && headers
-            .get(Status::GRPC_MESSAGE)
-            .is_some_and(|message| message.as_bytes().starts_with(b"Error,"));
-    if !is_too_large {
-        return answer;
-    }
-    let message = format!("grpc: received message larger than max ({MESSAGE_BYTES_MAX})");
+    let message = headers.get(Status::GRPC_MESSAGE).and_then(|message| message.to_str().ok());
+    let limit = message
+        .filter(|message| is_out_of_range && message.starts_with("Error,"))
+        .and_then(|message| message.rsplit("limit%20is:%20").next()?.split("%20").next());
+    let Some(limit) = limit else { return answer };
+    let message = format!("grpc: received message larger than max ({limit})");
     Status::new(Code::ResourceExhausted, message).into_http()
 }
 

@@ -128,7 +128,7 @@ fn from_counters(metrics: &Metrics, page: &mut Page<'_, '_>) -> fmt::Result {
     )?;
     page.counter(
         "server_client_connections_refused",
-        "Connections refused because as many as allowed were open.",
+        "Connections refused, or ended for others, because as many as allowed were open.",
         metrics.client_connections_refused.get(),
     )?;
     page.counter(

@@ -285,6 +285,8 @@ fn a_message_over_the_limit_is_a_resource_exhausted() {
     );
     let answer = in_the_words_of_etcd(by_tonic.into_http());
     assert_eq!(code(&answer), Some(Code::ResourceExhausted));
+    let told = Status::from_header_map(answer.headers()).expect("a status");
+    assert_eq!(told.message(), "grpc: received message larger than max (1)");
     let by_the_keyspace =
         Status::out_of_range("etcdserver: mvcc: required revision has been compacted");
     let answer = in_the_words_of_etcd(by_the_keyspace.into_http());

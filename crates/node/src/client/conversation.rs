@@ -1,23 +1,28 @@
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A connection whose first bytes were read already, and are there to be read again.
-pub(super) struct Rewound<S> {
+use super::places::Place;
+
+/// A connection whose first bytes were read already, and are there to be read again; every other
+/// byte is noticed at its place.
+pub(super) struct Conversation<S> {
     first: Vec<u8>,
     taken: usize,
     stream: S,
+    place: Arc<Place>,
 }
 
-impl<S> Rewound<S> {
-    pub(super) const fn new(first: Vec<u8>, stream: S) -> Self {
-        Self { first, taken: 0, stream }
+impl<S> Conversation<S> {
+    pub(super) const fn new(first: Vec<u8>, stream: S, place: Arc<Place>) -> Self {
+        Self { first, taken: 0, stream, place }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for Conversation<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -25,7 +30,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
     ) -> Poll<io::Result<()>> {
         let rest = &self.first[self.taken..];
         if rest.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
+            let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+            self.place.heard();
+            return Poll::Ready(read);
         }
         let count = rest.len().min(buffer.remaining());
         buffer.put_slice(&rest[..count]);
@@ -34,7 +41,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Conversation<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -68,12 +75,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
 mod tests {
     use tokio::io::AsyncReadExt;
 
+    use super::super::places::Places;
     use super::*;
 
     #[tokio::test]
     async fn the_first_bytes_come_before_the_rest_in_pieces_of_any_size() {
         for piece in 1..8 {
-            let mut stream = Rewound::new(b"abcd".to_vec(), &b"efg"[..]);
+            let place = Places::new(1).take().expect("a free place");
+            let mut stream = Conversation::new(b"abcd".to_vec(), &b"efg"[..], Arc::new(place));
             let mut whole = Vec::new();
             let mut buffer = vec![0; piece];
             loop {
