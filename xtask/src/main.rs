@@ -6,6 +6,7 @@
 //! Both are what the continuous integration calls, so a pass here is a pass there.
 
 mod check;
+mod clients;
 mod command;
 mod layering;
 mod test;
