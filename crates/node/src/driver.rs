@@ -303,7 +303,7 @@ impl<R: Replica> Driver<R> {
         }
         self.peers.flush();
         self.save_snapshot(now)?;
-        self.shared.metrics.proposals_pending.set(self.proposals.len());
+        self.shared.metrics.proposals_pending.set(self.proposals.len() as i64);
         self.shared.gauge.show(&self.replica.status(), self.applied.index);
         Ok(())
     }

@@ -30,6 +30,10 @@ pub struct Metrics {
     pub client_connections_refused: Count,
     /// Connections that ended in the handshake of TLS.
     pub client_handshakes_failed: Count,
+    /// When the certificate for clients ends, in seconds since 1970; 0 without one.
+    pub client_certificate_end: Level,
+    /// When the certificate for the other members ends, in seconds since 1970; 0 without one.
+    pub peer_certificate_end: Level,
     /// Streams over which clients watch.
     pub watch_streams: Level,
     /// Watches on all of them.
@@ -77,8 +81,8 @@ impl Level {
     }
 
     /// As many as this.
-    pub fn set(&self, count: usize) {
-        self.0.store(i64::try_from(count).unwrap_or(i64::MAX), Relaxed);
+    pub fn set(&self, count: i64) {
+        self.0.store(count, Relaxed);
     }
 
     /// The number now.

@@ -238,7 +238,7 @@ impl Run {
             first_read: random(),
             first_question: random(),
         });
-        let following = tls.follow();
+        let following = tls.follow(&shared);
         let serving = Serving::start(
             &settings,
             listeners.client,

@@ -137,6 +137,16 @@ fn from_counters(metrics: &Metrics, page: &mut Page<'_, '_>) -> fmt::Result {
         metrics.client_handshakes_failed.get(),
     )?;
     page.gauge(
+        "server_client_certificate_not_after_seconds",
+        "When the certificate for clients ends, in seconds since 1970; 0 without TLS.",
+        metrics.client_certificate_end.get(),
+    )?;
+    page.gauge(
+        "server_peer_certificate_not_after_seconds",
+        "When the certificate for the other members ends, in seconds since 1970; 0 without TLS.",
+        metrics.peer_certificate_end.get(),
+    )?;
+    page.gauge(
         "mvcc_watch_stream_total",
         "Streams over which clients watch.",
         metrics.watch_streams.get(),

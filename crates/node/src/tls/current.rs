@@ -81,10 +81,16 @@ impl<T: Made> Current<T> {
         Ok(true)
     }
 
-    /// Follows the files for as long as it is polled.
-    pub(crate) async fn follow(self: Arc<Self>) {
+    /// When the certificate in the files ends, in seconds since 1970; 0 where that is not known.
+    pub(super) fn not_after(&self) -> i64 {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).not_after().unwrap_or(0)
+    }
+
+    /// Follows the files for as long as it is polled, and tells when their certificate ends.
+    pub(crate) async fn follow(self: Arc<Self>, tell_end: impl Fn(i64) + Send) {
         let mut told = String::new();
         loop {
+            tell_end(self.not_after());
             sleep(LOOK_INTERVAL).await;
             let current = Arc::clone(&self);
             // The disk may be slow, and this thread has better to do.

@@ -7,6 +7,9 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use rustls_pki_types::pem::{self, PemObject};
 use rustls_pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
+
 use super::TlsFiles;
 
 /// Why files are no use for TLS.
@@ -124,6 +127,14 @@ impl Material {
             .with_webpki_verifier(verifier)
             .with_client_auth_cert(self.chain()?, self.key()?)
             .map_err(|error| self.mismatch(error))
+    }
+
+    /// When the certificate ends, in seconds since 1970; `None` if it does not say so in words that
+    /// we know.
+    pub(super) fn not_after(&self) -> Option<i64> {
+        let chain = self.chain().ok()?;
+        let (_, certificate) = X509Certificate::from_der(chain.first()?).ok()?;
+        Some(certificate.validity().not_after.timestamp())
     }
 
     fn chain(&self) -> Result<Vec<CertificateDer<'static>>, TlsError> {

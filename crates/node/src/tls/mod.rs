@@ -19,6 +19,7 @@ use tokio_util::either::Either;
 pub(crate) use current::{ClientTls, Current, PeerTls};
 pub use material::TlsError;
 
+use crate::handle::Shared;
 use crate::settings::Settings;
 
 /// A connection, in plain or under TLS.
@@ -54,13 +55,17 @@ impl Tls {
     }
 
     /// Follows the files until what it returns is dropped.
-    pub(crate) fn follow(&self) -> JoinSet<()> {
+    pub(crate) fn follow(&self, shared: &Arc<Shared>) -> JoinSet<()> {
         let mut following = JoinSet::new();
         if let Some(client) = &self.client {
-            following.spawn(Arc::clone(client).follow());
+            let shared = Arc::clone(shared);
+            let tell = move |end| shared.metrics.client_certificate_end.set(end);
+            following.spawn(Arc::clone(client).follow(tell));
         }
         if let Some(peer) = &self.peer {
-            following.spawn(Arc::clone(peer).follow());
+            let shared = Arc::clone(shared);
+            let tell = move |end| shared.metrics.peer_certificate_end.set(end);
+            following.spawn(Arc::clone(peer).follow(tell));
         }
         following
     }

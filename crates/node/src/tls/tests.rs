@@ -104,6 +104,20 @@ async fn files_are_followed_and_wrong_ones_are_not() {
 }
 
 #[test]
+fn the_end_of_a_certificate_is_known() {
+    let folder = folder();
+    let (authority, key) = (authority(), KeyPair::generate().expect("randomness"));
+    let files = files(folder.path(), &authority);
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).expect("a name");
+    params.not_after = rcgen::date_time_ymd(2101, 2, 3);
+    let certificate = params.signed_by(&key, &authority).expect("it signs");
+    fs::write(&files.certificate, certificate.pem()).expect("writable");
+    fs::write(&files.key, key.serialize_pem()).expect("writable");
+    let current = Current::<ClientTls>::open(files).expect("right files");
+    assert_eq!(current.not_after(), 4_136_832_000, "midnight of 3 February 2101, UTC");
+}
+
+#[test]
 fn wrong_files_are_named() {
     let folder = folder();
     let right = files(folder.path(), &authority());
