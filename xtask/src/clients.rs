@@ -2,12 +2,12 @@
 //! what cargo builds.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result};
 
-use crate::command::succeeds;
+use crate::command::{succeeds, target};
 
 /// What is taken from PyPI.
 const PYTHON: [&str; 2] = ["etcd3gw==2.7.0", "aetcd==1.0.0"];
@@ -63,9 +63,4 @@ fn install_node(folder: &Path) -> bool {
 
 fn runs(command: &mut Command) -> bool {
     succeeds(command.stdin(Stdio::null()).stdout(Stdio::null())).unwrap_or(false)
-}
-
-/// Where cargo builds.
-fn target(root: &Path) -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |it| root.join(it))
 }

@@ -1,4 +1,4 @@
-//! The project's own chores, one command each: `cargo xtask check` and `cargo xtask test`.
+//! The project's own chores, one command each: `cargo xtask check`, `test` and `dist`.
 //!
 //! `check` answers whether the tree may be merged without running it: formatting, lints,
 //! documentation, the direction of the arrows between crates, tidiness and the dependency policy.
@@ -8,6 +8,7 @@
 mod check;
 mod clients;
 mod command;
+mod dist;
 mod layering;
 mod test;
 mod tidy;
@@ -25,6 +26,7 @@ usage: cargo xtask <chore>
                                  what was skipped; ARGS go to `cargo test`
                                  --no-skip  a skipped test is a failure (the default under CI)
                                  --soak     also the long runs (sets ALTHING_SOAK=1)
+  dist                           build what people install: an archive and a Debian package
 
 example: cargo xtask test -- --package althing-core
 ";
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
             Ok(options) => test::run(&root(), &options),
             Err(complaint) => return usage(&complaint),
         },
+        Some("dist") if arguments.len() == 1 => dist::run(&root()),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");
             return ExitCode::SUCCESS;

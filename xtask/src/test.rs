@@ -14,12 +14,13 @@ use crate::clients;
 use crate::command::{cargo, find, succeeds};
 
 /// What the tests use beside Rust: the program, the Debian package that has it, and what for.
-const TOOLS: [(&str, &str, &str); 7] = [
+const TOOLS: [(&str, &str, &str); 8] = [
     ("etcdctl", "etcd-client", "the tests that speak to Althing with etcd's own client"),
     ("etcd", "etcd-server", "the tests that compare Althing with etcd"),
     ("patroni", "patroni", "the test in which Patroni keeps a pair of PostgreSQL servers"),
     ("psql", "postgresql", "the test in which Patroni keeps a pair of PostgreSQL servers"),
     ("npm", "npm", "the test that speaks to Althing from Node.js"),
+    ("systemd-analyze", "systemd", "the test of the unit that systemd starts"),
     ("nginx", "nginx-light", "the tests that compare owners of keys with those of nginx"),
     ("memcached", "memcached", "the test that kills one of several memcached servers"),
 ];

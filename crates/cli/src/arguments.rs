@@ -1,5 +1,6 @@
 //! The command line: what there is to say, and the help that teaches it.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
@@ -74,6 +75,12 @@ pub(crate) enum Command {
     Completions {
         /// The shell
         shell: Shell,
+    },
+    /// Write the manual pages, one for every command
+    #[command(after_help = "Example:\n  althing manual ~/.local/share/man/man1")]
+    Manual {
+        /// The folder to write them to
+        folder: PathBuf,
     },
 }
 

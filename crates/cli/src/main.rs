@@ -27,6 +27,7 @@ mod status;
 mod transport;
 mod watch;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -94,6 +95,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
             clap_complete::generate(shell, &mut Arguments::command(), "althing", &mut script);
             print(&script).map(|()| Outcome::Done)
         }
+        Command::Manual { folder } => manual(&folder),
     }
 }
 
@@ -107,6 +109,15 @@ fn wait<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failu
     // What still blocks was given up on; the process must not wait for it.
     runtime.shutdown_background();
     outcome
+}
+
+fn manual(folder: &Path) -> Result<Outcome, Failure> {
+    let cannot = |error| {
+        Failure::new(Kind::Other, format!("cannot write to {}", folder.display())).cause(error)
+    };
+    std::fs::create_dir_all(folder).map_err(cannot)?;
+    clap_mangen::generate_to(Arguments::command(), folder).map_err(cannot)?;
+    Ok(Outcome::Done)
 }
 
 fn version(global: &GlobalArguments) -> Result<Outcome, Failure> {
