@@ -8,10 +8,12 @@ use clap_complete::Shell;
 
 use crate::certificate::CertificateCommand;
 use crate::client::{Address, Client, HTTPS};
+use crate::compact::CompactArguments;
 use crate::dev::DevArguments;
 use crate::duration;
 use crate::elect::ElectArguments;
 use crate::failure::Failure;
+use crate::health::HealthArguments;
 use crate::kv::KvCommand;
 use crate::lease::LeaseCommand;
 use crate::lock::LockArguments;
@@ -59,6 +61,10 @@ pub(crate) enum Command {
     Elect(ElectArguments),
     /// Show every node of the cluster: who leads, who lags
     Status(StatusArguments),
+    /// Ask every endpoint whether it can serve
+    Health(HealthArguments),
+    /// Forget the history before a revision
+    Compact(CompactArguments),
     /// Make the certificates of a cluster, for TLS
     #[command(subcommand)]
     Certificate(CertificateCommand),

@@ -8,10 +8,12 @@ mod arguments;
 mod certificate;
 mod client;
 mod clock;
+mod compact;
 mod dev;
 mod duration;
 mod elect;
 mod failure;
+mod health;
 mod kv;
 mod lease;
 mod lock;
@@ -85,6 +87,8 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Lease(command) => wait(lease::run(global, command)),
         Command::Lock(arguments) => wait(lock::run(global, arguments)),
         Command::Elect(arguments) => wait(elect::run(global, arguments)),
+        Command::Health(arguments) => wait(health::run(global, arguments)),
+        Command::Compact(arguments) => wait(compact::run(global, arguments)),
         Command::Certificate(command) => certificate::run(&command, global.format()),
         Command::Ring(command) => ring::run(&command, global.format()),
         Command::Sim(sim) => sim::run(&sim, global.format()),
