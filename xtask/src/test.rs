@@ -27,7 +27,7 @@ const TOOLS: [(&str, &str, &str); 8] = [
 
 /// The tests that plant bugs and look whether they are found. They need a build of the pure crates
 /// in which bugs can be planted, which no other test should run on.
-const PLANTED: [&str; 12] = [
+const PLANTED: [&str; 14] = [
     "test",
     "--locked",
     "--package",
@@ -40,6 +40,8 @@ const PLANTED: [&str; 12] = [
     "golden",
     "--test",
     "planted",
+    "--test",
+    "synod_model",
 ];
 
 /// What the command line asked for.

@@ -19,7 +19,8 @@ use crate::output::{self, Format, print, print_line};
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Asks every endpoint for a linearizable read, which takes a leader that most nodes follow, and for
-its alarms. Exits with 0 where all endpoints are well, with 5 where none can be reached, else with 1.
+its alarms. Exits with 0 where all endpoints are well, with 5 where none can be reached, with 1
+otherwise.
 
 Examples:
   althing health

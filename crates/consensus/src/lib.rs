@@ -1,5 +1,5 @@
-//! Replicated logs as deterministic machines: Raft today, behind a contract that Multi-Paxos
-//! shares.
+//! Agreement as deterministic machines: a replicated log by [`raft`], behind a contract that
+//! Multi-Paxos shares, and a single value by [`paxos`].
 //!
 //! A [`Replica`] is one member of a group that agrees on a sequence of commands. It is a plain
 //! value: inputs go in (a message, the time, a proposal, "this write is durable"), outputs are
@@ -51,6 +51,7 @@
 
 mod contract;
 mod log;
+pub mod paxos;
 pub mod raft;
 
 pub use contract::{

@@ -37,7 +37,7 @@ pub trait Quorum {
 }
 
 /// More than half of the nodes, in both phases.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Majority(BTreeSet<NodeId>);
 
 impl Majority {
