@@ -43,6 +43,14 @@ pub trait Replica {
     /// never with the old one.
     fn read(&mut self, now: Time, id: ReadId);
 
+    /// The leadership should go to `to`. The leader takes no proposals while it brings `to` up to
+    /// date and lets it stand for election at once; what came of it is told by
+    /// [`Output::Transfer`]. It is given up after an election timeout.
+    ///
+    /// # Errors
+    /// Nothing was begun.
+    fn transfer(&mut self, now: Time, to: NodeId) -> Result<(), TransferRefusal>;
+
     /// Every write up to `op` is durable.
     fn persisted(&mut self, now: Time, op: Op);
 
@@ -145,6 +153,13 @@ pub enum Output<M> {
         /// The snapshot.
         snapshot: LogId,
     },
+    /// A transfer of the leadership that was begun here is over.
+    Transfer {
+        /// Who was to lead.
+        to: NodeId,
+        /// What came of it.
+        outcome: TransferOutcome,
+    },
     /// Another leadership is known, or none.
     Leader {
         /// The term or round.
@@ -193,6 +208,31 @@ pub enum Refusal {
     NoLeader,
     /// The leader holds as many uncommitted bytes as it may.
     Overloaded,
+    /// The leader is handing its leadership over; the next one will take it.
+    Transferring,
+}
+
+/// Why a transfer of the leadership is not begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferRefusal {
+    /// Only the leader gives its leadership away; it is this one, as far as is known here.
+    NotLeader(Option<NodeId>),
+    /// It leads already.
+    AlreadyLeads,
+    /// It is no voter, so it cannot lead.
+    NotAVoter,
+    /// A transfer to this node is under way.
+    UnderWay(NodeId),
+}
+
+/// What came of a transfer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransferOutcome {
+    /// The other leads.
+    Done,
+    /// It was given up: the other did not come up to date, did not answer or was not elected in
+    /// time. If nobody else was elected meanwhile, this server leads on.
+    Abandoned,
 }
 
 /// Why a read is not answered.
@@ -255,4 +295,6 @@ pub struct Status {
     pub begin: LogId,
     /// On a leader: how far each other member's log is known to match.
     pub matched: Vec<(NodeId, Index)>,
+    /// To whom this server is handing its leadership over.
+    pub transferring: Option<NodeId>,
 }

@@ -56,6 +56,6 @@ pub mod raft;
 
 pub use contract::{
     Chunk, Message, Output, Proposal, ProposalId, ReadId, ReadRefusal, Refusal, Replica, Restart,
-    Role, Status,
+    Role, Status, TransferOutcome, TransferRefusal,
 };
 pub use log::Log;

@@ -332,6 +332,8 @@ impl<R: Replica> Driver<R> {
                 self.installing = Some(snapshot);
                 self.snapshot_job(Job::Restore { id: snapshot })?;
             }
+            // Nobody asks for one here yet.
+            Output::Transfer { .. } => {}
             Output::Leader { round, leader } => {
                 if self.leader.is_some() && leader != self.leader {
                     self.shared.metrics.leader_changes_seen.increment();

@@ -85,7 +85,7 @@ impl Proposals {
             assert!(waiting.submitted.is_none(), "{id:?} is parked and submitted");
             match propose(id, Arc::clone(&waiting.envelope)) {
                 Ok(ballot) => waiting.submitted = Some(ballot),
-                Err(Refusal::NoLeader) => {
+                Err(Refusal::NoLeader | Refusal::Transferring) => {
                     self.parked.push_front(id);
                     return;
                 }
@@ -98,6 +98,8 @@ impl Proposals {
     pub(crate) fn refused(&mut self, id: ProposalId, reason: Refusal) {
         match reason {
             Refusal::Overloaded => self.answer(id, Err(RequestError::Overloaded)),
+            // The leader remembers the name, and does not take it any more if it leads on.
+            Refusal::Transferring => self.answer(id, Err(RequestError::NoLeader)),
             Refusal::NoLeader => {
                 if let Some(waiting) = self.waiting.get_mut(&id) {
                     waiting.submitted = None;

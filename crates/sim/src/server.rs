@@ -363,6 +363,7 @@ impl<R: Replica> Server<R> {
             }
             Output::StoreChunk(chunk) => self.jobs.push_back(Job::Store(chunk)),
             Output::Install { snapshot } => self.install(shared, snapshot)?,
+            Output::Transfer { .. } => {}
             Output::Leader { round, leader } => {
                 let led = std::mem::replace(&mut self.leader, leader) == Some(self.id);
                 if led && leader != Some(self.id) {

@@ -42,15 +42,25 @@ impl Raft {
         }
     }
 
-    /// We would: open the next term, vote for ourselves, ask for the others' votes.
-    fn ask_for_votes(&mut self, now: Time) {
+    /// We would, or the leader wants us to: open the next term, vote for ourselves, ask for the
+    /// others' votes.
+    fn ask_for_votes(&mut self, now: Time, handed_over: bool) {
         self.promise = Ballot::new(self.term() + 1, self.id);
         self.journal.promise(self.promise);
         let own_vote = self.journal.latest().expect("the vote was just recorded");
         self.stand(now, Stage::Vote { own_vote });
         let last = self.log.last();
         for peer in self.peers() {
-            self.send_durably(peer, Body::Vote { last });
+            self.send_durably(peer, Body::Vote { last, handed_over });
+        }
+    }
+
+    /// The leader hands its leadership over to us (thesis, section 3.10): nobody needs to be asked
+    /// first whether it is time.
+    pub(super) fn stand_at_once(&mut self, now: Time) {
+        if !matches!(self.role, Role::Leader(_)) {
+            self.drop_forwarded();
+            self.ask_for_votes(now, true);
         }
     }
 
@@ -83,7 +93,7 @@ impl Raft {
             return;
         }
         match candidate.stage {
-            Stage::PreVote => self.ask_for_votes(now),
+            Stage::PreVote => self.ask_for_votes(now, false),
             Stage::Vote { .. } => self.lead(now),
         }
     }

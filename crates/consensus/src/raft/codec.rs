@@ -8,7 +8,7 @@ use crate::{Chunk, Proposal, ProposalId, ReadId, Refusal};
 const CHUNK_SIZE_MAX: usize = 4 << 20;
 
 impl crate::Message for Message {
-    const PROTOCOL: &'static str = "raft/1";
+    const PROTOCOL: &'static str = "raft/2";
 
     fn encode(&self, writer: &mut Writer<'_>) {
         writer.u64(self.term);
@@ -21,9 +21,10 @@ impl crate::Message for Message {
                 writer.u8(2);
                 writer.bool(*granted);
             }
-            Body::Vote { last } => {
+            Body::Vote { last, handed_over } => {
                 writer.u8(3);
                 writer.log_id(*last);
+                writer.bool(*handed_over);
             }
             Body::VoteReply { granted } => {
                 writer.u8(4);
@@ -71,6 +72,7 @@ impl crate::Message for Message {
                 writer.u64(id.0);
                 writer.index(*index);
             }
+            Body::TimeoutNow => writer.u8(14),
         }
     }
 
@@ -79,7 +81,7 @@ impl crate::Message for Message {
         let body = match reader.u8()? {
             1 => Body::PreVote { last: reader.log_id()? },
             2 => Body::PreVoteReply { granted: reader.bool()? },
-            3 => Body::Vote { last: reader.log_id()? },
+            3 => Body::Vote { last: reader.log_id()?, handed_over: reader.bool()? },
             4 => Body::VoteReply { granted: reader.bool()? },
             5 => decode_append(reader)?,
             6 => Body::AppendReply { round: reader.u64()?, outcome: decode_outcome(reader)? },
@@ -90,6 +92,7 @@ impl crate::Message for Message {
             11 => decode_refuse(reader)?,
             12 => Body::Read { id: ReadId(reader.u64()?) },
             13 => Body::ReadReply { id: ReadId(reader.u64()?), index: reader.index()? },
+            14 => Body::TimeoutNow,
             tag => return Err(DecodeError::UnknownTag { what: "message", tag }),
         };
         Ok(Self { term, body })
@@ -137,6 +140,7 @@ fn encode_refuse(ids: &[ProposalId], reason: Refusal, writer: &mut Writer<'_>) {
     writer.u8(match reason {
         Refusal::NoLeader => 0,
         Refusal::Overloaded => 1,
+        Refusal::Transferring => 2,
     });
     writer.u32(u32::try_from(ids.len()).expect("as many as were proposed at most"));
     for id in ids {
@@ -183,6 +187,7 @@ fn decode_refuse(reader: &mut Reader<'_>) -> Result<Body, DecodeError> {
     let reason = match reader.u8()? {
         0 => Refusal::NoLeader,
         1 => Refusal::Overloaded,
+        2 => Refusal::Transferring,
         tag => return Err(DecodeError::UnknownTag { what: "refusal", tag }),
     };
     let count = reader.u32()? as usize;
@@ -211,7 +216,8 @@ mod tests {
         vec![
             Body::PreVote { last: id(4) },
             Body::PreVoteReply { granted: true },
-            Body::Vote { last: LogId::ZERO },
+            Body::Vote { last: LogId::ZERO, handed_over: true },
+            Body::TimeoutNow,
             Body::VoteReply { granted: false },
             Body::Append { previous: id(4), entries, commit: Index(3), round: 8 },
             Body::AppendReply { round: 1, outcome: AppendOutcome::Accepted { matched: Index(6) } },

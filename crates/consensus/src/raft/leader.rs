@@ -79,6 +79,9 @@ impl Raft {
 
     /// Appends a client's command, if there is room.
     pub(super) fn append_command(&mut self, command: Arc<[u8]>) -> Result<Ballot, Refusal> {
+        if self.is_handing_over() {
+            return Err(Refusal::Transferring);
+        }
         let Role::Leader(leader) = &mut self.role else { return Err(Refusal::NoLeader) };
         if leader.uncommitted_bytes >= self.options.uncommitted_bytes_max {
             return Err(Refusal::Overloaded);
@@ -103,13 +106,17 @@ impl Raft {
             return;
         }
         let mut refused = Vec::new();
+        let mut why = Refusal::Overloaded;
         for Proposal { id, command } in proposals {
-            if !self.has_taken(from, id) && self.append_command(command).is_err() {
+            if !self.has_taken(from, id)
+                && let Err(reason) = self.append_command(command)
+            {
                 refused.push(id);
+                why = reason;
             }
         }
         if !refused.is_empty() {
-            self.send(from, Body::Refuse { ids: refused, reason: Refusal::Overloaded });
+            self.send(from, Body::Refuse { ids: refused, reason: why });
         }
     }
 
@@ -208,6 +215,7 @@ impl Raft {
         for peer in self.peers() {
             self.supply(now, peer, heartbeat, round_started);
         }
+        self.continue_handover(heartbeat);
         self.serve_reads();
     }
 

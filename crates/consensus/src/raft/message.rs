@@ -31,6 +31,9 @@ pub enum Body {
     Vote {
         /// The sender's last entry; zero for an empty log.
         last: LogId,
+        /// The leader asked the sender to stand (thesis, section 3.10): that it lives is no reason
+        /// not to vote.
+        handed_over: bool,
     },
     /// Everyone → candidate. A granted vote is durable before it is sent.
     VoteReply {
@@ -72,6 +75,9 @@ pub enum Body {
         /// In bytes; zero starts over.
         offset: u64,
     },
+    /// Leader → follower: your log is as long as mine, so stand for election now (TimeoutNow,
+    /// section 3.10 of the thesis).
+    TimeoutNow,
     /// Follower → leader: clients of mine want these in the log, under your leadership of this very
     /// term. A leader of a later term never takes them.
     Propose {
@@ -127,7 +133,8 @@ impl fmt::Display for Body {
         match self {
             Self::PreVote { last } => write!(f, "PreVote last={last}"),
             Self::PreVoteReply { granted } => write!(f, "PreVoteReply granted={granted}"),
-            Self::Vote { last } => write!(f, "Vote last={last}"),
+            Self::Vote { last, handed_over: false } => write!(f, "Vote last={last}"),
+            Self::Vote { last, handed_over: true } => write!(f, "Vote last={last} handed-over"),
             Self::VoteReply { granted } => write!(f, "VoteReply granted={granted}"),
             Self::Append { previous, entries, commit, round } => {
                 write!(f, "Append previous={previous} entries=[")?;
@@ -151,6 +158,7 @@ impl fmt::Display for Body {
             Self::SnapshotReply { snapshot, offset } => {
                 write!(f, "SnapshotReply {snapshot} offset={offset}")
             }
+            Self::TimeoutNow => f.write_str("TimeoutNow"),
             Self::Propose { proposals } => {
                 write!(f, "Propose {}", Ids(proposals.iter().map(|p| p.id)))
             }

@@ -28,14 +28,16 @@
 //! | snapshots in chunks (7) | `snapshot.rs` |
 //! | what is durable | `journal.rs` |
 //! | a leader that hears from no majority steps down (thesis 6.2) | `leader.rs`, `check_quorum` |
+//! | leadership transfer (thesis 3.10) | `handover.rs` |
 //!
 //! # Left out
-//! Membership changes (thesis chapter 4), leadership transfer (thesis 3.10) and reads by lease
-//! (thesis 6.4.1): the group is the one given at creation.
+//! Membership changes (thesis chapter 4) and reads by lease (thesis 6.4.1): the group is the one
+//! given at creation.
 
 mod candidate;
 mod codec;
 mod follower;
+mod handover;
 mod journal;
 mod leader;
 mod message;
@@ -53,10 +55,11 @@ use althing_core::{
 
 use crate::{
     Chunk, Log, Output, Proposal, ProposalId, ReadId, ReadRefusal, Refusal, Replica, Restart,
-    Status,
+    Status, TransferRefusal,
 };
 use candidate::Candidate;
 use follower::Follower;
+use handover::Handover;
 use journal::Journal;
 use leader::Leader;
 pub use message::{AppendOutcome, Body, Message};
@@ -141,6 +144,8 @@ pub struct Raft {
     snapshot: LogId,
     receiving: Option<Receiving>,
     role: Role,
+    /// The leadership is, or was, to go to another server; what came of it is not told yet.
+    handover: Option<Handover>,
     outgoing: Vec<Output<Message>>,
     told: Told,
 }
@@ -200,6 +205,7 @@ impl Raft {
             snapshot: begin,
             receiving: None,
             role: Role::Follower(Follower::new(None, now, deadline)),
+            handover: None,
             outgoing: Vec::new(),
             told: Told { commit: begin.index, round: 0, leader: None },
             log,
@@ -309,6 +315,7 @@ impl Raft {
             | Body::VoteReply { .. }
             | Body::AppendReply { .. }
             | Body::Commit { .. }
+            | Body::TimeoutNow
             | Body::SnapshotReply { .. }
             | Body::Propose { .. }
             | Body::Refuse { .. }
@@ -321,7 +328,7 @@ impl Raft {
         match body {
             Body::PreVote { last } => self.pre_vote(from, last),
             Body::PreVoteReply { granted } => self.pre_vote_reply(now, from, granted),
-            Body::Vote { last } => self.vote(now, from, last),
+            Body::Vote { last, .. } => self.vote(now, from, last),
             Body::VoteReply { granted } => self.vote_reply(now, from, granted),
             Body::Append { previous, entries, commit, round } => {
                 self.hear_leader(now, from);
@@ -336,6 +343,7 @@ impl Raft {
             Body::SnapshotReply { snapshot, offset } => {
                 self.snapshot_reply(now, from, snapshot, offset);
             }
+            Body::TimeoutNow => self.stand_at_once(now),
             Body::Propose { proposals } => self.propose_forwarded(from, proposals),
             Body::Refuse { ids, reason } => {
                 let refused = ids.into_iter().map(|id| Output::Refused { id, reason });
@@ -370,7 +378,8 @@ impl Replica for Raft {
             return;
         }
         let Message { term, body } = message;
-        let asks_for_a_vote = matches!(body, Body::PreVote { .. } | Body::Vote { .. });
+        let asks_for_a_vote =
+            matches!(body, Body::PreVote { .. } | Body::Vote { handed_over: false, .. });
         if asks_for_a_vote && self.follows_a_live_leader(now) {
             return;
         }
@@ -385,6 +394,7 @@ impl Replica for Raft {
     }
 
     fn tick(&mut self, now: Time) {
+        self.give_up_handover(now);
         match &self.role {
             Role::Follower(follower) if now >= follower.deadline => self.ask_for_pre_votes(now),
             Role::Candidate(candidate) if now >= candidate.deadline => self.ask_for_pre_votes(now),
@@ -428,6 +438,10 @@ impl Replica for Raft {
         }
     }
 
+    fn transfer(&mut self, now: Time, to: NodeId) -> Result<(), TransferRefusal> {
+        self.begin_handover(now, to)
+    }
+
     fn persisted(&mut self, now: Time, op: Op) {
         self.journal.persisted(op, &self.log);
         match &self.role {
@@ -467,16 +481,18 @@ impl Replica for Raft {
         if let Some((op, records)) = self.journal.issue(&self.log) {
             outputs.push(Output::Persist { op, records });
         }
+        self.finish_handover();
         outputs.append(&mut self.outgoing);
         self.tell_changes(outputs);
     }
 
     fn wake_at(&self) -> Time {
-        match &self.role {
+        let by_role = match &self.role {
             Role::Follower(follower) => follower.deadline,
             Role::Candidate(candidate) => candidate.deadline,
             Role::Leader(leader) => leader.heartbeat_at.min(leader.quorum_check_at),
-        }
+        };
+        self.handover.as_ref().map_or(by_role, |handover| by_role.min(handover.deadline()))
     }
 
     fn committed(&self, after: Index, bytes_max: usize) -> impl Iterator<Item = &Entry> {
@@ -509,6 +525,7 @@ impl Replica for Raft {
                 Role::Leader(leader) => leader.matched().collect(),
                 Role::Follower(_) | Role::Candidate(_) => Vec::new(),
             },
+            transferring: self.handover.as_ref().map(Handover::to),
         }
     }
 }

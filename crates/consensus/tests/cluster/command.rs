@@ -93,6 +93,8 @@ pub(crate) enum Command {
     Propose(Node, Vec<(String, String)>),
     /// A client of this node reads.
     Read(Node),
+    /// A node is asked to hand its leadership over to another.
+    Transfer(Node, Node),
     /// A node dies; what was not durable is gone.
     Crash(Node),
     /// A dead node starts again from what was durable.

@@ -169,6 +169,16 @@ impl Member {
         self.drain(happened)
     }
 
+    pub(super) fn transfer(&mut self, to: NodeId) -> Happened {
+        let mut happened = Happened::default();
+        if let Some(raft) = &mut self.raft
+            && let Err(reason) = raft.transfer(self.now, to)
+        {
+            happened.say(format_args!("{} transfer to {to} refused: {reason:?}", self.id));
+        }
+        self.drain(happened)
+    }
+
     pub(super) fn persist(&mut self, count: usize) -> Happened {
         let mut happened = Happened::default();
         if let Some(op) = self.disk.persist(count) {
@@ -262,6 +272,9 @@ impl Member {
                 assert_eq!(saved.id, snapshot, "another snapshot was stored");
                 self.state = State::from_bytes(snapshot, &saved.bytes);
                 happened.say(format_args!("{me} install {snapshot} [{}]", self.state));
+            }
+            Output::Transfer { to, outcome } => {
+                happened.say(format_args!("{me} transfer to {to}: {outcome:?}"));
             }
             // The role is shown from the status.
             Output::Leader { .. } => {}

@@ -293,6 +293,9 @@ impl goldenscript::Runner for Cluster {
                 self.settle_at(*node, |member| member.propose(&commands))?
             }
             Command::Read(node) => self.settle_at(*node, Member::read)?,
+            Command::Transfer(node, Node(to)) => {
+                self.settle_at(*node, |member| member.transfer(*to))?
+            }
             Command::Crash(Node(node)) => {
                 self.living(*node)?.crash();
                 String::new()

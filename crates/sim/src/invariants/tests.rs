@@ -26,6 +26,7 @@ fn status(role: Role, promise: Ballot, commit: u64) -> Status {
         commit: Index(commit),
         begin: LogId::ZERO,
         matched: Vec::new(),
+        transferring: None,
     }
 }
 
