@@ -2,7 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use althing_core::codec::{DecodeError, Reader, Writer};
-use althing_core::{Ballot, Entry, Gated, Index, LogId, NodeId, Op, Record, Time};
+use althing_core::{
+    Ballot, Change, Configuration, Entry, Gated, Index, LogId, Misfit, NodeId, Op, Record, Time,
+};
 
 /// One member of a group that agrees on a log.
 ///
@@ -43,6 +45,15 @@ pub trait Replica {
     /// never with the old one.
     fn read(&mut self, now: Time, id: ReadId);
 
+    /// The group's members should change so, all of it at once. `Ok` names the entry that says so in
+    /// the log of this leader. Once that very entry is committed, the change is decided; once a
+    /// configuration that is not joint is committed at or after it, the change is complete. If
+    /// another entry is committed at its place, the change was never made.
+    ///
+    /// # Errors
+    /// Nothing was begun.
+    fn reconfigure(&mut self, now: Time, changes: &[Change]) -> Result<LogId, ChangeRefusal>;
+
     /// The leadership should go to `to`. The leader takes no proposals while it brings `to` up to
     /// date and lets it stand for election at once; what came of it is told by
     /// [`Output::Transfer`]. It is given up after an election timeout.
@@ -61,9 +72,8 @@ pub trait Replica {
     /// Answers [`Output::LoadChunk`]; `None` when that snapshot is no longer there.
     fn chunk_loaded(&mut self, now: Time, to: NodeId, chunk: Option<Chunk>);
 
-    /// Answers [`Output::StoreChunk`]: the chunk is stored, and after the last one the snapshot is
-    /// complete, verified and durable. `false`: it was not usable, start over.
-    fn chunk_stored(&mut self, now: Time, snapshot: LogId, stored: bool);
+    /// Answers [`Output::StoreChunk`].
+    fn chunk_stored(&mut self, now: Time, snapshot: LogId, stored: Stored);
 
     /// Appends to `outputs` everything that must happen now.
     fn drain(&mut self, now: Time, outputs: &mut Vec<Output<Self::Message>>);
@@ -77,6 +87,11 @@ pub trait Replica {
     /// # Panics
     /// The log begins later than `after`.
     fn committed(&self, after: Index, bytes_max: usize) -> impl Iterator<Item = &Entry>;
+
+    /// The group's members as of the entry at `index`, which goes with a snapshot of the state
+    /// there; `None` while this member, new to the group, has not been told yet: then it takes no
+    /// snapshot.
+    fn configuration_at(&self, index: Index) -> Option<&Arc<Configuration>>;
 
     /// What the replica is at this moment.
     fn status(&self) -> Status;
@@ -153,6 +168,14 @@ pub enum Output<M> {
         /// The snapshot.
         snapshot: LogId,
     },
+    /// The log, as it now stands, says that these are the group's members. It comes before what
+    /// must be sent to them; it may be taken back by another as long as it is not committed.
+    Configured {
+        /// The place of the entry; that of the snapshot, or zero, if there is none.
+        index: Index,
+        /// The members.
+        configuration: Arc<Configuration>,
+    },
     /// A transfer of the leadership that was begun here is over.
     Transfer {
         /// Who was to lead.
@@ -180,6 +203,20 @@ pub struct Chunk {
     pub data: Arc<[u8]>,
     /// Whether the snapshot ends here.
     pub last: bool,
+}
+
+/// What became of a piece of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stored {
+    /// It was not usable: start over.
+    Rejected,
+    /// It is stored, and others follow.
+    Piece,
+    /// It was the last one: the snapshot is complete, verified and durable.
+    Whole {
+        /// The group's members, as the snapshot says.
+        configuration: Arc<Configuration>,
+    },
 }
 
 /// Names a proposal at the node where it was made. It never names another one, not even after a
@@ -210,6 +247,30 @@ pub enum Refusal {
     Overloaded,
     /// The leader is handing its leadership over; the next one will take it.
     Transferring,
+}
+
+/// Why the members are not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChangeRefusal {
+    /// Only the leader changes the members; it is this one, as far as is known here.
+    NotLeader(Option<NodeId>),
+    /// The leader was elected just now, and does not know yet which change was the last. Ask again.
+    NotYet,
+    /// Another change is not complete; it is in the log up to this entry. Ask again.
+    UnderWay(Index),
+    /// The leadership is being handed over. Ask the next leader.
+    Transferring,
+    /// A learner that should vote lacks too much of the log. Ask again when it has come nearer.
+    Behind {
+        /// The learner.
+        node: NodeId,
+        /// Its log is known to match up to here.
+        matched: Index,
+        /// The leader's log ends here.
+        last: Index,
+    },
+    /// The change makes no sense for these members.
+    Misfit(Misfit),
 }
 
 /// Why a transfer of the leadership is not begun.
@@ -249,6 +310,9 @@ pub enum ReadRefusal {
 pub struct Restart {
     /// The last promise.
     pub promise: Ballot,
+    /// The group's members as of `begin`: what the snapshot says, or, without one, those that the
+    /// group was founded with. Empty for a node that waits to be added to a group.
+    pub configuration: Configuration,
     /// The snapshot that the state machine was restored from; zero without one.
     pub begin: LogId,
     /// The entries after it.
@@ -276,6 +340,19 @@ impl fmt::Display for Role {
     }
 }
 
+/// What a replica is to its group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It votes and counts.
+    Voter,
+    /// It receives the log only.
+    Learner,
+    /// It is no member as far as it knows: it waits to be added.
+    Outsider,
+    /// It was a member and never will be again.
+    Removed,
+}
+
 /// A replica at one moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -295,6 +372,12 @@ pub struct Status {
     pub begin: LogId,
     /// On a leader: how far each other member's log is known to match.
     pub matched: Vec<(NodeId, Index)>,
+    /// What it is to its group.
+    pub standing: Standing,
+    /// The group's members according to its log.
+    pub configuration: Arc<Configuration>,
+    /// The place of the entry that says so; that of a snapshot, or zero, if there is none.
+    pub configured: Index,
     /// To whom this server is handing its leadership over.
     pub transferring: Option<NodeId>,
 }

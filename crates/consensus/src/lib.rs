@@ -10,11 +10,11 @@
 //! use std::time::Duration;
 //! use althing_consensus::{Output, ProposalId, Replica, Restart};
 //! use althing_consensus::raft::{Options, Raft};
-//! use althing_core::{Majority, NodeId, Outbox, Time};
+//! use althing_core::{Configuration, NodeId, Outbox, Time};
 //!
 //! let me = NodeId::new(1).expect("not zero");
-//! let mut replica =
-//!     Raft::new(me, Majority::new([me]), Options::default(), Restart::default(), 42, Time::ZERO);
+//! let founded = Restart { configuration: Configuration::of([me]), ..Restart::default() };
+//! let mut replica = Raft::new(me, Options::default(), founded, 42, Time::ZERO);
 //! let mut outbox = Outbox::default();
 //! let mut outputs = Vec::new();
 //! let mut now = Time::ZERO;
@@ -55,7 +55,7 @@ pub mod paxos;
 pub mod raft;
 
 pub use contract::{
-    Chunk, Message, Output, Proposal, ProposalId, ReadId, ReadRefusal, Refusal, Replica, Restart,
-    Role, Status, TransferOutcome, TransferRefusal,
+    ChangeRefusal, Chunk, Message, Output, Proposal, ProposalId, ReadId, ReadRefusal, Refusal,
+    Replica, Restart, Role, Standing, Status, Stored, TransferOutcome, TransferRefusal,
 };
 pub use log::Log;

@@ -16,6 +16,7 @@ extern crate std;
 
 mod ballot;
 pub mod codec;
+mod configuration;
 mod disk;
 mod identity;
 mod outbox;
@@ -25,6 +26,7 @@ mod record;
 mod time;
 
 pub use ballot::{Ballot, Index, LogId};
+pub use configuration::{Change, Configuration, Misfit};
 pub use disk::{Disk, DiskError, DiskErrorKind, DiskFile};
 pub use identity::{ClusterId, NodeId};
 pub use outbox::{Gated, Op, Outbox};

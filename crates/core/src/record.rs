@@ -2,7 +2,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::{Ballot, Index, LogId};
+use crate::{Ballot, Configuration, Index, LogId};
 
 /// What one entry of the log carries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -13,6 +13,9 @@ pub enum Payload {
     /// A command for the state machine, opaque to consensus. Shared, never copied on the way from
     /// the proposal to the log and the peers.
     Command(Arc<[u8]>),
+    /// From this entry on, these are the group's members. It holds as soon as it is in a log,
+    /// committed or not, and changes nothing in the state machine.
+    Configuration(Arc<Configuration>),
 }
 
 impl Payload {
@@ -21,6 +24,7 @@ impl Payload {
         match self {
             Self::Opening => 0,
             Self::Command(bytes) => bytes.len(),
+            Self::Configuration(configuration) => configuration.size(),
         }
     }
 }
@@ -48,6 +52,10 @@ impl Entry {
                 writer.u8(1);
                 writer.bytes(bytes);
             }
+            Payload::Configuration(configuration) => {
+                writer.u8(2);
+                configuration.encode(writer);
+            }
         }
     }
 
@@ -60,6 +68,7 @@ impl Entry {
         let payload = match reader.u8()? {
             0 => Payload::Opening,
             1 => Payload::Command(reader.bytes(Self::PAYLOAD_SIZE_MAX)?.into()),
+            2 => Payload::Configuration(Configuration::decode(reader)?.into()),
             tag => return Err(DecodeError::UnknownTag { what: "payload", tag }),
         };
         Ok(Self { id, payload })

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use althing_consensus::{Chunk, Output, Replica};
+use althing_consensus::{Chunk, Output, Replica, Stored};
 use althing_core::{Ballot, Entry, Index, LogId, NodeId, Op, Outbox, Payload, Time};
 use althing_keyspace::{Command, Keyspace};
 use tokio::sync::{mpsc, watch};
@@ -30,7 +30,7 @@ pub(crate) enum Event {
     /// A piece of a snapshot was read for a peer; `None` if that snapshot is gone.
     ChunkLoaded { to: NodeId, chunk: Option<Chunk> },
     /// A piece of a snapshot from a peer was stored, or was not usable.
-    ChunkStored { id: LogId, stored: bool },
+    ChunkStored { id: LogId, stored: Stored },
     /// A stored snapshot became a keyspace.
     Restored { id: LogId, outcome: Result<Box<Keyspace>, String> },
 }
@@ -332,8 +332,8 @@ impl<R: Replica> Driver<R> {
                 self.installing = Some(snapshot);
                 self.snapshot_job(Job::Restore { id: snapshot })?;
             }
-            // Nobody asks for one here yet.
-            Output::Transfer { .. } => {}
+            // Nobody asks for either here yet.
+            Output::Transfer { .. } | Output::Configured { .. } => {}
             Output::Leader { round, leader } => {
                 if self.leader.is_some() && leader != self.leader {
                     self.shared.metrics.leader_changes_seen.increment();
@@ -382,6 +382,7 @@ impl<R: Replica> Driver<R> {
                     self.proposals.opened(entry.id.ballot);
                     opened = Some(entry.id.ballot);
                 }
+                Payload::Configuration(_) => keyspace.pass(entry.id.index),
                 Payload::Command(bytes) => {
                     let waiting = (&mut self.proposals, &mut self.leases);
                     apply_command(&mut keyspace, entry, bytes, &shared, waiting, now);
@@ -443,9 +444,13 @@ impl<R: Replica> Driver<R> {
         if !is_due || is_lending || self.installing.is_some() {
             return Ok(());
         }
+        let Some(configuration) = self.replica.configuration_at(self.applied.index) else {
+            return Ok(());
+        };
+        let configuration = Arc::clone(configuration);
         *since = SinceSnapshot { is_saving: true, ..SinceSnapshot::default() };
         let snapshot = self.shared.keyspace().snapshot();
-        self.snapshot_job(Job::Save { id: self.applied, snapshot })
+        self.snapshot_job(Job::Save { id: self.applied, configuration, snapshot })
     }
 
     /// A snapshot from the leader takes the keyspace's place.

@@ -7,9 +7,9 @@ use std::thread;
 
 use althing_consensus::raft::{Message, Raft};
 use althing_consensus::{Message as _, Restart};
-use althing_core::{LogId, Majority, NodeId};
+use althing_core::{Configuration, LogId, NodeId};
 use althing_keyspace::{Command, Keyspace, Member};
-use althing_storage::{Identity, OpenError, Opened, Options, RealDisk, Store};
+use althing_storage::{Identity, OpenError, Opened, Options, RealDisk, SnapshotError, Store};
 use socket2::SockRef;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -177,19 +177,28 @@ impl Memory {
                 torn.offset
             );
         }
-        let (begin, keyspace) = match opened.snapshot {
+        let (begin, configuration, keyspace) = match opened.snapshot {
             Some(id) => {
                 let keyspace =
                     snapshots::restore(&opened.snapshots, id).map_err(NodeError::Snapshot)?;
-                (id, keyspace)
+                let configuration = opened.snapshots.configuration(id);
+                let told = |error: SnapshotError| NodeError::Snapshot(error.to_string());
+                (id, configuration.map_err(told)?, keyspace)
             }
-            None => (LogId::ZERO, Keyspace::new()),
+            None => (LogId::ZERO, None, Keyspace::new()),
         };
         let mut entries = std::mem::take(&mut opened.recovered.entries);
         entries.retain(|entry| entry.id.index > begin.index);
-        let restart = Restart { promise: opened.recovered.promise, begin, entries };
+        let configuration = configuration.unwrap_or_else(|| founding(settings));
+        let promise = opened.recovered.promise;
+        let restart = Restart { promise, configuration, begin, entries };
         Ok(Self { opened, restart, keyspace })
     }
+}
+
+/// The members that the cluster was founded with.
+fn founding(settings: &Settings) -> Configuration {
+    Configuration::of(settings.members.iter().map(|member| settings.node_id(&member.name)))
 }
 
 /// Everything that the node's thread takes with it.
@@ -214,8 +223,9 @@ impl Run {
         let (deliver, received) = mpsc::channel::<Inbound<Message>>(RECEIVED_MAX);
         let (log, log_thread) = log_thread::start(opened.wal, Arc::clone(&shared), report.clone())?;
         let stopping = Arc::new(AtomicBool::new(false));
+        let newest = (opened.snapshot, founding(&settings));
         let (jobs, snapshot_thread) =
-            snapshots::start(opened.snapshots, opened.snapshot, Arc::clone(&stopping), report)?;
+            snapshots::start(opened.snapshots, newest, Arc::clone(&stopping), report)?;
 
         let membership = Membership { cluster: shared.cluster, node: shared.node };
         let peer_listener = tokio::net::TcpListener::from_std(listeners.peer)?;
@@ -275,15 +285,8 @@ impl Run {
 }
 
 fn replica(settings: &Settings, restart: Restart, clock: Clock) -> Raft {
-    let group = settings.members.iter().map(|member| settings.node_id(&member.name));
-    Raft::new(
-        settings.node_id(&settings.name),
-        Majority::new(group),
-        settings.raft_options(),
-        restart,
-        random(),
-        clock.now(),
-    )
+    let me = settings.node_id(&settings.name);
+    Raft::new(me, settings.raft_options(), restart, random(), clock.now())
 }
 
 fn snapshot_policy(settings: &Settings) -> SnapshotPolicy {

@@ -4,8 +4,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use althing_consensus::Chunk;
-use althing_core::{LogId, NodeId};
+use althing_consensus::{Chunk, Stored};
+use althing_core::{Configuration, LogId, NodeId};
 use althing_keyspace::{Keyspace, Restore, Snapshot};
 use althing_storage::{
     Chunk as StoredChunk, RealDisk, ReceiveOutcome, SnapshotError, SnapshotStore,
@@ -23,8 +23,8 @@ const LENT_PATIENCE: Duration = Duration::from_secs(30);
 /// Work for the snapshot thread.
 #[derive(Debug)]
 pub(crate) enum Job {
-    /// Write the state after `id`.
-    Save { id: LogId, snapshot: Snapshot },
+    /// Write the state after `id`, when these were the members.
+    Save { id: LogId, configuration: Arc<Configuration>, snapshot: Snapshot },
     /// Read a piece for a peer.
     Load { to: NodeId, id: LogId, offset: u64 },
     /// Store a piece from a peer.
@@ -39,14 +39,14 @@ pub(crate) enum Job {
 /// dropped.
 pub(crate) fn start(
     store: SnapshotStore<RealDisk>,
-    newest: Option<LogId>,
+    (newest, founding): (Option<LogId>, Configuration),
     stopping: Arc<AtomicBool>,
     events: mpsc::UnboundedSender<Event>,
 ) -> std::io::Result<(Sender<Job>, thread::JoinHandle<()>)> {
     let (jobs, incoming): (_, Receiver<Job>) = channel();
     let thread = thread::Builder::new().name("althing-snapshot".to_owned()).spawn(move || {
         let _alarm = Alarm { thread: "snapshot", events: events.clone() };
-        let mut snapshots = Snapshots { store, newest, lent: None, stopping };
+        let mut snapshots = Snapshots { store, newest, founding, lent: None, stopping };
         for job in incoming {
             if snapshots.stopping.load(Ordering::Relaxed) {
                 return;
@@ -82,6 +82,9 @@ pub(crate) fn restore(store: &SnapshotStore<RealDisk>, id: LogId) -> Result<Keys
 struct Snapshots {
     store: SnapshotStore<RealDisk>,
     newest: Option<LogId>,
+    /// The members as of a snapshot that does not name them: of a program that could not change
+    /// them.
+    founding: Configuration,
     /// The snapshot that a peer last read from, and when.
     lent: Option<(LogId, Instant)>,
     /// Nobody needs what is not finished yet.
@@ -103,8 +106,8 @@ impl From<SnapshotError> for NotSaved {
 impl Snapshots {
     fn carry_out(&mut self, job: Job) -> Option<Event> {
         Some(match job {
-            Job::Save { id, snapshot } => {
-                let outcome = self.save(id, snapshot).map_err(|why| match why {
+            Job::Save { id, configuration, snapshot } => {
+                let outcome = self.save(id, &configuration, snapshot).map_err(|why| match why {
                     NotSaved::Stopped => "the node stops".to_owned(),
                     NotSaved::Failed(error) => error.to_string(),
                 });
@@ -125,15 +128,10 @@ impl Snapshots {
                 Event::ChunkLoaded { to, chunk }
             }
             Job::Store(Chunk { snapshot: id, offset, data, last }) => {
-                let outcome = self.store.receive_chunk(id, offset, &data, last);
-                let stored = match outcome {
-                    Ok(ReceiveOutcome::Accepted { .. } | ReceiveOutcome::Complete) => true,
-                    Ok(ReceiveOutcome::OutOfOrder { .. }) => false,
-                    Err(error) => {
-                        tracing::warn!("cannot store a snapshot from a peer: {error}");
-                        false
-                    }
-                };
+                let stored = self.store_chunk(id, offset, &data, last).unwrap_or_else(|error| {
+                    tracing::warn!("cannot store a snapshot from a peer: {error}");
+                    Stored::Rejected
+                });
                 Event::ChunkStored { id, stored }
             }
             Job::Restore { id } => {
@@ -150,8 +148,13 @@ impl Snapshots {
         })
     }
 
-    fn save(&mut self, id: LogId, snapshot: Snapshot) -> Result<(), NotSaved> {
-        let mut writer = self.store.write(id)?;
+    fn save(
+        &mut self,
+        id: LogId,
+        configuration: &Configuration,
+        snapshot: Snapshot,
+    ) -> Result<(), NotSaved> {
+        let mut writer = self.store.write(id, configuration)?;
         let stopping = &self.stopping;
         snapshot.write(&mut |block| {
             if stopping.load(Ordering::Relaxed) {
@@ -162,6 +165,24 @@ impl Snapshots {
         writer.finish()?;
         self.keep(id);
         Ok(())
+    }
+
+    fn store_chunk(
+        &mut self,
+        id: LogId,
+        offset: u64,
+        data: &[u8],
+        last: bool,
+    ) -> Result<Stored, SnapshotError> {
+        Ok(match self.store.receive_chunk(id, offset, data, last)? {
+            ReceiveOutcome::Accepted { .. } => Stored::Piece,
+            ReceiveOutcome::OutOfOrder { .. } => Stored::Rejected,
+            ReceiveOutcome::Complete => {
+                let configuration = self.store.configuration(id)?;
+                let founding = || Configuration::clone(&self.founding);
+                Stored::Whole { configuration: configuration.unwrap_or_else(founding).into() }
+            }
+        })
     }
 
     /// Keeps the newest two, and what a peer is reading.

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use althing_consensus::raft::{self, Raft};
 use althing_consensus::{Message, Replica, Restart};
-use althing_core::{Majority, NodeId, Time};
+use althing_core::{NodeId, Time};
 
 use crate::Options;
 use crate::profile::Profile;
@@ -13,14 +13,7 @@ pub trait Protocol {
     type Replica: Replica;
 
     /// Starts the replica of `node` on what it remembers.
-    fn start(
-        &self,
-        node: NodeId,
-        group: Majority,
-        restart: Restart,
-        seed: u64,
-        now: Time,
-    ) -> Self::Replica;
+    fn start(&self, node: NodeId, restart: Restart, seed: u64, now: Time) -> Self::Replica;
 
     /// What stands in the nodes' folders as the protocol's name.
     fn name(&self) -> &'static str {
@@ -82,7 +75,7 @@ impl RaftProtocol {
 impl Protocol for RaftProtocol {
     type Replica = Raft;
 
-    fn start(&self, node: NodeId, group: Majority, restart: Restart, seed: u64, now: Time) -> Raft {
-        Raft::new(node, group, self.0.clone(), restart, seed, now)
+    fn start(&self, node: NodeId, restart: Restart, seed: u64, now: Time) -> Raft {
+        Raft::new(node, self.0.clone(), restart, seed, now)
     }
 }

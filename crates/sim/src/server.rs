@@ -1,12 +1,13 @@
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use althing_consensus::{
-    Chunk, Message, Output, ProposalId, ReadId, ReadRefusal, Replica, Restart,
+    Chunk, Message, Output, ProposalId, ReadId, ReadRefusal, Replica, Restart, Stored,
 };
 use althing_core::codec::Reader;
 use althing_core::{
-    Ballot, DiskError, DiskErrorKind, Entry, Index, LogId, Majority, NodeId, Op, Outbox, Payload,
-    Record, Time,
+    Ballot, Configuration, DiskError, DiskErrorKind, Entry, Index, LogId, NodeId, Op, Outbox,
+    Payload, Record, Time,
 };
 use althing_keyspace::{Keyspace, Range, Snapshot};
 use althing_storage::{ReceiveOutcome, SnapshotError, SnapshotStore, Wal, WalError};
@@ -70,7 +71,7 @@ struct Writing {
 
 /// What the snapshot thread has to do.
 enum Job {
-    Write { id: LogId, snapshot: Snapshot },
+    Write { id: LogId, configuration: Arc<Configuration>, snapshot: Snapshot },
     Load { to: NodeId, id: LogId, offset: u64 },
     Store(Chunk),
     RemoveOlderThan(LogId),
@@ -80,7 +81,7 @@ enum Job {
 enum Worked {
     Written(LogId),
     Loaded { to: NodeId, chunk: Option<Chunk> },
-    Stored { id: LogId, stored: bool, complete: bool },
+    Stored { id: LogId, stored: Stored },
     Removed,
 }
 
@@ -114,13 +115,12 @@ impl<R: Replica> Server<R> {
     ) -> Self {
         let Starting { opened, keyspace, restart } = starting;
         let id = shared.ids[node];
-        let Restart { promise, begin, entries } = &restart;
+        let Restart { promise, begin, entries, .. } = &restart;
         shared.checker.recovered(id, *promise, *begin, entries, keyspace.applied_hash());
         shared.note(node, || {
             format!("starts with {promise}, log from {begin}, {} entries", entries.len())
         });
         let applied = *begin;
-        let group = Majority::new(shared.ids.iter().copied());
         let seed = shared.random.next_u64();
         let now = clock.show(shared.now);
         Self {
@@ -129,7 +129,7 @@ impl<R: Replica> Server<R> {
             life,
             clock,
             disk,
-            replica: protocol.start(id, group, restart, seed, now),
+            replica: protocol.start(id, restart, seed, now),
             outbox: Outbox::default(),
             outputs: Vec::new(),
             alarm: Time::NEVER,
@@ -174,7 +174,7 @@ impl<R: Replica> Server<R> {
     /// The requests that it will never answer, now that it dies.
     pub(crate) fn abandoned(self, shared: &mut Shared) -> Vec<usize> {
         if self.jobs.iter().any(|job| matches!(job, Job::Store(chunk) if !chunk.last))
-            || matches!(self.working, Some(Worked::Stored { complete: false, .. }))
+            || matches!(self.working, Some(Worked::Stored { stored: Stored::Piece, .. }))
         {
             shared.mark(Mark::SnapshotInterrupted);
         }
@@ -291,8 +291,8 @@ impl<R: Replica> Server<R> {
                 });
                 self.replica.chunk_loaded(now, to, chunk);
             }
-            Worked::Stored { id, stored, complete } => {
-                if complete {
+            Worked::Stored { id, stored } => {
+                if matches!(stored, Stored::Whole { .. }) {
                     shared.checker.snapshotted(self.id, id);
                 }
                 self.replica.chunk_stored(now, id, stored);
@@ -363,7 +363,7 @@ impl<R: Replica> Server<R> {
             }
             Output::StoreChunk(chunk) => self.jobs.push_back(Job::Store(chunk)),
             Output::Install { snapshot } => self.install(shared, snapshot)?,
-            Output::Transfer { .. } => {}
+            Output::Transfer { .. } | Output::Configured { .. } => {}
             Output::Leader { round, leader } => {
                 let led = std::mem::replace(&mut self.leader, leader) == Some(self.id);
                 if led && leader != Some(self.id) {
@@ -397,10 +397,13 @@ impl<R: Replica> Server<R> {
         }
         self.answer_reads(shared);
         let due = self.snapshotted.plus(shared.profile.sizes.snapshot_every);
-        if self.applied.index >= due {
+        if self.applied.index >= due
+            && let Some(configuration) = self.replica.configuration_at(self.applied.index)
+        {
+            let configuration = Arc::clone(configuration);
             self.snapshotted = self.applied.index;
             let (id, snapshot) = (self.applied, self.keyspace.snapshot());
-            self.jobs.push_back(Job::Write { id, snapshot });
+            self.jobs.push_back(Job::Write { id, configuration, snapshot });
         }
         Ok(())
     }
@@ -409,7 +412,7 @@ impl<R: Replica> Server<R> {
         let index = entry.id.index;
         let mut answer = None;
         match &entry.payload {
-            Payload::Opening => self.keyspace.pass(index),
+            Payload::Opening | Payload::Configuration(_) => self.keyspace.pass(index),
             Payload::Command(bytes) => {
                 let Ok(Envelope { origin, id, command }) = Envelope::open(bytes) else {
                     let detail = format!("{} committed bytes that nobody proposed", entry.id);
@@ -471,7 +474,7 @@ impl<R: Replica> Server<R> {
     /// The keyspace goes on from a snapshot that was received.
     fn install(&mut self, shared: &mut Shared, id: LogId) -> Result<(), Death> {
         match restore(&self.snapshots, id) {
-            Ok(keyspace) => self.keyspace = keyspace,
+            Ok((keyspace, _)) => self.keyspace = keyspace,
             Err(why) => {
                 let detail = format!("{} cannot install a snapshot: {why}", self.id);
                 shared.checker.report(Invariant::Recovery, detail);
@@ -547,8 +550,8 @@ impl<R: Replica> Server<R> {
             }
         };
         Ok(match job {
-            Job::Write { id, snapshot } => {
-                let mut writer = self.snapshots.write(id).map_err(&mut wrong)?;
+            Job::Write { id, configuration, snapshot } => {
+                let mut writer = self.snapshots.write(id, &configuration).map_err(&mut wrong)?;
                 snapshot.write(&mut |bytes| writer.write(bytes)).map_err(&mut wrong)?;
                 writer.finish().map_err(&mut wrong)?;
                 Worked::Written(id)
@@ -569,12 +572,16 @@ impl<R: Replica> Server<R> {
             Job::Store(Chunk { snapshot: id, offset, data, last }) => {
                 let outcome = self.snapshots.receive_chunk(id, offset, &data, last);
                 // Nothing here falsifies bytes, so a snapshot that does not check is a defect.
-                let (stored, complete) = match outcome.map_err(wrong)? {
-                    ReceiveOutcome::Accepted { .. } => (true, false),
-                    ReceiveOutcome::Complete => (true, true),
-                    ReceiveOutcome::OutOfOrder { .. } => (false, false),
+                let stored = match outcome.map_err(&mut wrong)? {
+                    ReceiveOutcome::Accepted { .. } => Stored::Piece,
+                    ReceiveOutcome::OutOfOrder { .. } => Stored::Rejected,
+                    ReceiveOutcome::Complete => {
+                        let configuration = self.snapshots.configuration(id).map_err(wrong)?;
+                        let configuration = configuration.expect("everybody writes one").into();
+                        Stored::Whole { configuration }
+                    }
                 };
-                Worked::Stored { id, stored, complete }
+                Worked::Stored { id, stored }
             }
             Job::RemoveOlderThan(id) => {
                 self.snapshots.remove_older_than(id).map_err(&mut wrong)?;

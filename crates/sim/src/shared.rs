@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use althing_consensus::Message;
 use althing_core::codec::Writer;
-use althing_core::{NodeId, Random, Time};
+use althing_core::{Configuration, NodeId, Random, Time};
 
 use crate::client::Ask;
 use crate::coverage::{Coverage, Mark};
@@ -92,6 +92,8 @@ pub(crate) struct Shared {
     pub(crate) trace: Fold,
     pub(crate) profile: Profile,
     pub(crate) ids: Vec<NodeId>,
+    /// The members that the cluster is founded with.
+    pub(crate) founding: Configuration,
     /// For everything about disks and nodes that no other source is for.
     pub(crate) random: Random,
     /// By node and lane: whose disks are slow at present, and for whom.
@@ -131,6 +133,7 @@ impl Shared {
             timeline,
             trace: Fold::new(),
             profile,
+            founding: Configuration::of(ids.iter().copied()),
             ids,
             random: random.fork(),
             is_slow: vec![[false; 2]; count],
@@ -145,6 +148,13 @@ impl Shared {
 
     pub(crate) fn mark(&mut self, mark: Mark) {
         self.coverage.mark(mark);
+    }
+
+    /// The members that a node knows without a log: those who founded the cluster know each other,
+    /// and who waits to be added knows nobody.
+    pub(crate) fn founding_of(&self, node: usize) -> Configuration {
+        let founds = self.founding.contains(self.ids[node]);
+        if founds { self.founding.clone() } else { Configuration::default() }
     }
 
     /// Notes what a node did.

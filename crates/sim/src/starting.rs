@@ -1,5 +1,5 @@
 use althing_consensus::Restart;
-use althing_core::{ClusterId, Entry, LogId};
+use althing_core::{ClusterId, Configuration, Entry, LogId};
 use althing_keyspace::{Keyspace, Restore};
 use althing_storage::{
     Identity, OpenError, Opened, Options as StorageOptions, SnapshotStore, Store,
@@ -45,10 +45,10 @@ impl Starting {
             Err(OpenError::Disk(error)) => return Err(error.into()),
             Err(error) => return Err(wrong(shared, error.to_string())),
         };
-        let keyspace = match opened.snapshot {
-            None => Keyspace::new(),
+        let (keyspace, configuration) = match opened.snapshot {
+            None => (Keyspace::new(), shared.founding_of(node)),
             Some(id) => match restore(&opened.snapshots, id) {
-                Ok(keyspace) => keyspace,
+                Ok(restored) => restored,
                 Err(why) => return Err(wrong(shared, why)),
             },
         };
@@ -60,7 +60,8 @@ impl Starting {
             .filter(|entry| entry.id.index > begin.index)
             .cloned()
             .collect();
-        let restart = Restart { promise: opened.recovered.promise, begin, entries };
+        let promise = opened.recovered.promise;
+        let restart = Restart { promise, configuration, begin, entries };
         mark_start(shared, &opened);
         Ok(Self { opened, keyspace, restart })
     }
@@ -76,8 +77,13 @@ fn mark_start(shared: &mut Shared, opened: &Opened<SimDisk>) {
     }
 }
 
-/// Reads a state back from its snapshot.
-pub(crate) fn restore(snapshots: &SnapshotStore<SimDisk>, id: LogId) -> Result<Keyspace, String> {
+/// Reads a state and the members back from their snapshot.
+pub(crate) fn restore(
+    snapshots: &SnapshotStore<SimDisk>,
+    id: LogId,
+) -> Result<(Keyspace, Configuration), String> {
+    let configuration = snapshots.configuration(id).map_err(|error| error.to_string())?;
+    let configuration = configuration.ok_or("the snapshot names no members")?;
     let mut reader = snapshots.read(id).map_err(|error| error.to_string())?;
     let mut restore = Restore::new();
     while let Some(block) = reader.next_block().map_err(|error| error.to_string())? {
@@ -87,5 +93,5 @@ pub(crate) fn restore(snapshots: &SnapshotStore<SimDisk>, id: LogId) -> Result<K
     if keyspace.applied() != id.index {
         return Err(format!("the snapshot at {id} holds the state at {}", keyspace.applied()));
     }
-    Ok(keyspace)
+    Ok((keyspace, configuration))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use althing_consensus::Restart;
 use althing_consensus::raft::Raft;
-use althing_core::{Majority, NodeId, Time};
+use althing_core::{NodeId, Time};
 use althing_sim::{
     Diary, Invariant, Mark, Options, Protocol, RaftProtocol, Settings, Summary, run, run_with,
 };
@@ -114,9 +114,9 @@ struct Broken {
 impl Protocol for Broken {
     type Replica = Raft;
 
-    fn start(&self, node: NodeId, group: Majority, restart: Restart, seed: u64, now: Time) -> Raft {
+    fn start(&self, node: NodeId, restart: Restart, seed: u64, now: Time) -> Raft {
         assert!(!self.panics, "this protocol does not start");
-        self.raft.start(node, group, restart, seed, now)
+        self.raft.start(node, restart, seed, now)
     }
 }
 

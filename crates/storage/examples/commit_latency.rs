@@ -10,7 +10,9 @@ use std::error::Error;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use althing_core::{Ballot, ClusterId, Entry, Index, LogId, NodeId, Payload, Record};
+use althing_core::{
+    Ballot, ClusterId, Configuration, Entry, Index, LogId, NodeId, Payload, Record,
+};
 use althing_storage::{Identity, Opened, Options, RealDisk, Store};
 
 /// Fewer than a segment holds.
@@ -50,7 +52,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         commit(&mut zeroed, &mut next)?;
     }
     let end = LogId::new(ballot()?, Index(next - 1));
-    zeroed.snapshots.write(end)?.finish()?;
+    let members = Configuration::of(ballot()?.node);
+    zeroed.snapshots.write(end, &members)?.finish()?;
     zeroed.wal.commit(&[Record::Begin(end)])?;
     zeroed.wal.purge_before(end)?;
     for _ in 0..3800 {

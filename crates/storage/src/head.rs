@@ -1,8 +1,9 @@
 use althing_core::codec::{DecodeError, Reader, Writer};
 use althing_core::{Ballot, Index, LogId, Random};
 
-/// The format of the log that this version writes, and the newest it reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// The format of the log that this version writes, and the newest it reads. Version 1 differs in
+/// that it had no configurations.
+pub(crate) const FORMAT_VERSION: u32 = 2;
 
 /// Numbers the segments of a log, from one, without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,7 +71,7 @@ impl Head {
     pub(crate) fn decode(body: &[u8]) -> Result<Self, HeadFault> {
         let mut reader = Reader::new(body);
         let version = reader.u32()?;
-        if version != FORMAT_VERSION {
+        if !(1..=FORMAT_VERSION).contains(&version) {
             return Err(HeadFault::Version(version));
         }
         let head = Self {

@@ -8,8 +8,9 @@ pub(crate) const FILE: &str = "identity";
 /// Its name while it is written.
 pub(crate) const FILE_NEW: &str = "identity-new";
 
-/// The format of the folder as a whole. It grows with every change to any file's format.
-const FORMAT_VERSION: u32 = 1;
+/// The format of the folder as a whole. It grows with every change to any file's format. A folder of
+/// an older one becomes one of this when it is opened, and then older programs refuse it.
+const FORMAT_VERSION: u32 = 2;
 const MAGIC: &[u8; 8] = b"ALTHNODE";
 const SIZE_MAX: u64 = 256;
 const PROTOCOL_SIZE_MAX: usize = 64;
@@ -34,8 +35,16 @@ pub(crate) enum Stage {
     Founded,
 }
 
+/// What the file says.
+pub(crate) struct Found {
+    pub(crate) identity: Identity,
+    pub(crate) stage: Stage,
+    /// The folder's format is older than what is written now.
+    pub(crate) is_old: bool,
+}
+
 /// Reads the file, if there is one.
-pub(crate) fn load<D: Disk>(disk: &D) -> Result<Option<(Identity, Stage)>, OpenError> {
+pub(crate) fn load<D: Disk>(disk: &D) -> Result<Option<Found>, OpenError> {
     let file = match disk.open(FILE) {
         Err(DiskError { kind: DiskErrorKind::NotFound, .. }) => return Ok(None),
         file => file?,
@@ -54,11 +63,12 @@ pub(crate) fn load<D: Disk>(disk: &D) -> Result<Option<(Identity, Stage)>, OpenE
     }
     let mut reader = Reader::new(body);
     let version = version(&mut reader).map_err(|_| damaged("it is malformed"))?;
-    if version != FORMAT_VERSION {
+    if !(1..=FORMAT_VERSION).contains(&version) {
         let supported = FORMAT_VERSION;
         return Err(OpenError::NewerFormat { file: FILE.into(), found: version, supported });
     }
-    decode(&mut reader).map(Some).map_err(|_| damaged("it is malformed"))
+    let (identity, stage) = decode(&mut reader).map_err(|_| damaged("it is malformed"))?;
+    Ok(Some(Found { identity, stage, is_old: version < FORMAT_VERSION }))
 }
 
 /// Writes the file, durably, whole or not at all.

@@ -1,7 +1,9 @@
 use std::fmt;
 
-use althing_core::codec::{Reader, Writer};
-use althing_core::{Ballot, Disk, DiskError, DiskErrorKind, DiskFile, Index, LogId, NodeId};
+use althing_core::codec::{DecodeError, Reader, Writer};
+use althing_core::{
+    Ballot, Configuration, Disk, DiskError, DiskErrorKind, DiskFile, Index, LogId, NodeId,
+};
 
 use crate::SnapshotError;
 use crate::head::number_after;
@@ -13,9 +15,13 @@ pub(crate) const BLOCK_SIZE: usize = 64 << 10;
 /// never wait for a whole snapshot.
 pub(crate) const SYNC_EVERY: u64 = 256 << 10;
 
-const FORMAT_VERSION: u32 = 1;
+/// The format that is written. That of version 1 had no configuration, and is read.
+const FORMAT_VERSION: u32 = 2;
 const MAGIC: &[u8; 8] = b"ALTHSNAP";
-const HEADER_SIZE: usize = 40;
+/// The header up to the configuration's length; all of it in version 1, whose checksum stands there.
+const HEADER_START_SIZE: usize = 40;
+/// Above what the largest configuration takes, in bytes.
+const CONFIGURATION_SIZE_MAX: usize = 512 << 10;
 const BLOCK_HEADER_SIZE: usize = 8;
 const TRAILER_SIZE: usize = 24;
 const PARTIAL: &str = "partial-";
@@ -44,15 +50,19 @@ impl<D: Disk + Clone> SnapshotStore<D> {
         Ok(self.ids()?.into_iter().max_by_key(|id| (id.index, id.ballot)))
     }
 
-    /// Starts to write the snapshot of the state after `id`. It appears when it is finished, in
-    /// place of one that has the same name.
+    /// Starts to write the snapshot of the state after `id`, when these were the group's members.
+    /// It appears when it is finished, in place of one that has the same name.
     ///
     /// # Errors
     /// The disk failed or is full.
-    pub fn write(&self, id: LogId) -> Result<SnapshotWriter<D>, SnapshotError> {
+    pub fn write(
+        &self,
+        id: LogId,
+        configuration: &Configuration,
+    ) -> Result<SnapshotWriter<D>, SnapshotError> {
         let name = format!("{PARTIAL}written-{}", file_of(id));
         let file = self.disk.create(&name, 0)?;
-        let header = header(id);
+        let header = header(id, configuration);
         let mut buffer = Vec::with_capacity(BLOCK_HEADER_SIZE + BLOCK_SIZE);
         buffer.resize(BLOCK_HEADER_SIZE, 0);
         let mut writer = SnapshotWriter {
@@ -62,7 +72,7 @@ impl<D: Disk + Clone> SnapshotStore<D> {
             file,
             seed: crc32c::crc32c(&header),
             buffer,
-            offset: HEADER_SIZE as u64,
+            offset: header.len() as u64,
             synced: 0,
             total: 0,
             count: 0,
@@ -79,6 +89,15 @@ impl<D: Disk + Clone> SnapshotStore<D> {
     pub fn read(&self, id: LogId) -> Result<SnapshotReader<D::File>, SnapshotError> {
         let name = file_of(id);
         SnapshotReader::open(self.find(id)?, name, id)
+    }
+
+    /// The group's members when the snapshot of the state after `id` was taken; `None` if it was
+    /// written before members could change.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn configuration(&self, id: LogId) -> Result<Option<Configuration>, SnapshotError> {
+        Ok(self.read(id)?.configuration)
     }
 
     /// Removes all snapshots of earlier states than the one after `id`.
@@ -228,6 +247,7 @@ impl<D: Disk> Drop for SnapshotWriter<D> {
 pub struct SnapshotReader<F> {
     file: F,
     name: String,
+    configuration: Option<Configuration>,
     seed: u32,
     buffer: Vec<u8>,
     offset: u64,
@@ -238,22 +258,21 @@ pub struct SnapshotReader<F> {
 
 impl<F: DiskFile> SnapshotReader<F> {
     pub(crate) fn open(file: F, name: String, id: LogId) -> Result<Self, SnapshotError> {
-        let mut found = [0; HEADER_SIZE];
-        let read = file.read_at(0, &mut found)?;
-        let expected = header(id);
-        if found[..read] != expected {
+        let header = read_header(&file)?;
+        let Ok(configuration) = check_header(&header, id) else {
             return Err(SnapshotError::Damaged {
                 file: name,
                 offset: 0,
                 why: "it does not begin as a snapshot of this state",
             });
-        }
+        };
         Ok(Self {
             file,
             name,
-            seed: crc32c::crc32c(&expected),
+            configuration,
+            seed: crc32c::crc32c(&header),
             buffer: Vec::new(),
-            offset: HEADER_SIZE as u64,
+            offset: header.len() as u64,
             total: 0,
             count: 0,
             is_finished: false,
@@ -330,14 +349,65 @@ pub(crate) fn receiving_file_of(id: LogId) -> String {
     format!("{PARTIAL}received-{}", file_of(id))
 }
 
-fn header(id: LogId) -> [u8; HEADER_SIZE] {
+fn header(id: LogId, configuration: &Configuration) -> Vec<u8> {
+    let mut encoded = Vec::new();
+    configuration.encode(&mut Writer(&mut encoded));
     let mut bytes = MAGIC.to_vec();
     let mut writer = Writer(&mut bytes);
     writer.u32(FORMAT_VERSION);
     writer.log_id(id);
+    writer.bytes(&encoded);
     let checksum = crc32c::crc32c(&bytes);
     Writer(&mut bytes).u32(checksum);
-    bytes.try_into().expect("its parts have fixed lengths")
+    bytes
+}
+
+/// What may be the header, as far as it says itself how long it is.
+fn read_header<F: DiskFile>(file: &F) -> Result<Vec<u8>, DiskError> {
+    let mut bytes = vec![0; HEADER_START_SIZE];
+    let read = file.read_at(0, &mut bytes)?;
+    bytes.truncate(read);
+    let mut reader = Reader::new(&bytes);
+    let lengths = reader.take(MAGIC.len()).and_then(|_| {
+        let version = reader.u32()?;
+        reader.take(HEADER_START_SIZE - MAGIC.len() - 8)?;
+        Ok((version, reader.u32()? as usize))
+    });
+    if let Ok((2.., length)) = lengths
+        && length <= CONFIGURATION_SIZE_MAX
+    {
+        let mut rest = vec![0; length + 4];
+        let read = file.read_at(HEADER_START_SIZE as u64, &mut rest)?;
+        bytes.extend_from_slice(&rest[..read]);
+    }
+    Ok(bytes)
+}
+
+/// The configuration in the header of the snapshot of this state.
+fn check_header(bytes: &[u8], id: LogId) -> Result<Option<Configuration>, DecodeError> {
+    const OTHER: DecodeError = DecodeError::Invalid { what: "not this snapshot" };
+    let (body, checksum) = bytes.split_last_chunk::<4>().ok_or(DecodeError::EndOfInput)?;
+    if crc32c::crc32c(body) != u32::from_le_bytes(*checksum) {
+        return Err(OTHER);
+    }
+    let mut reader = Reader::new(body);
+    let begins = reader.take(MAGIC.len())? == MAGIC;
+    let version = reader.u32()?;
+    if !begins || reader.log_id()? != id {
+        return Err(OTHER);
+    }
+    let configuration = match version {
+        1 => None,
+        FORMAT_VERSION => {
+            let mut reader = Reader::new(reader.bytes(CONFIGURATION_SIZE_MAX)?);
+            let configuration = Configuration::decode(&mut reader)?;
+            reader.finish()?;
+            Some(configuration)
+        }
+        _ => return Err(OTHER),
+    };
+    reader.finish()?;
+    Ok(configuration)
 }
 
 fn trailer(seed: u32, total: u64, count: u64) -> [u8; TRAILER_SIZE] {

@@ -4,7 +4,7 @@ use althing_core::{Disk, LogId, Record};
 
 use crate::frame::BLOCK;
 use crate::head::SegmentNumber;
-use crate::identity::{self, Stage};
+use crate::identity::{self, Found, Stage};
 use crate::recovery::recover;
 use crate::scan::SEGMENT_SIZE_MAX;
 use crate::snapshot::{file_of, id_of_file, is_partial};
@@ -113,8 +113,11 @@ impl Store {
 
 /// Checks whose folder it is, or makes it this node's.
 fn claim<D: Disk>(disk: &D, identity: &Identity) -> Result<Stage, OpenError> {
-    if let Some((found, stage)) = identity::load(disk)? {
+    if let Some(Found { identity: found, stage, is_old }) = identity::load(disk)? {
         identity::check(found, identity)?;
+        if is_old {
+            identity::save(disk, identity, stage)?;
+        }
         return Ok(stage);
     }
     let is_ours = |name: &String| {

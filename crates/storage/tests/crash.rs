@@ -5,7 +5,7 @@ mod common;
 use althing_core::codec::Writer;
 use althing_core::{Ballot, LogId, Random, Record};
 use althing_storage::{OpenError, Opened, ReceiveOutcome, SnapshotStore, WalError};
-use common::{Fault, MemoryDisk, Model, Survival, entries, id, open};
+use common::{Fault, MemoryDisk, Model, Survival, entries, id, members, open};
 
 /// What a replica does to its store.
 #[derive(Clone, Debug)]
@@ -68,7 +68,7 @@ fn life(seed: u64, length: usize) -> Vec<Step> {
 
 /// The bytes of a snapshot's file, as a peer would send them.
 fn snapshot_bytes(from: &SnapshotStore<MemoryDisk>, id: LogId) -> Vec<u8> {
-    let mut writer = from.write(id).expect("there is room");
+    let mut writer = from.write(id, &members()).expect("there is room");
     writer.write(&[7; 3000]).expect("there is room");
     writer.finish().expect("there is room");
     from.read_chunk(id, 0, usize::MAX).expect("it was just written").bytes
@@ -87,7 +87,7 @@ fn run(store: &mut Opened<MemoryDisk>, steps: &[Step], states: &mut Vec<Model>) 
                 store.wal.commit(records).map_err(|_| ())?;
             }
             Step::Snapshot(id) => {
-                let mut writer = store.snapshots.write(*id).map_err(|_| ())?;
+                let mut writer = store.snapshots.write(*id, &members()).map_err(|_| ())?;
                 writer.write(&[7; 3000]).map_err(|_| ())?;
                 writer.finish().map_err(|_| ())?;
                 states.push(now.with(&[Record::Begin(*id)]));
@@ -311,7 +311,11 @@ fn segments_are_recycled_and_spares_are_few() {
         opened.wal.commit(&records).expect("there is room");
         model = model.with(&records);
         if index % 20 == 0 {
-            opened.snapshots.write(id(index, 1)).and_then(|writer| writer.finish()).expect("room");
+            opened
+                .snapshots
+                .write(id(index, 1), &members())
+                .and_then(|writer| writer.finish())
+                .expect("room");
             let begin = [Record::Begin(id(index - 5, 1))];
             opened.wal.commit(&begin).expect("there is room");
             model = model.with(&begin);

@@ -4,7 +4,7 @@ mod common;
 
 use althing_core::{Ballot, ClusterId, Disk, Random, Record};
 use althing_storage::{Identity, OpenError, SnapshotError, Store};
-use common::{MemoryDisk, Model, SMALL, Survival, entries, id, identity, open};
+use common::{MemoryDisk, Model, SMALL, Survival, entries, id, identity, members, open};
 
 /// A log of several segments, and where in each the last frame ends that is followed by another.
 fn written() -> (MemoryDisk, Model) {
@@ -227,7 +227,7 @@ fn a_newer_format_is_said_to_be_newer() {
     bytes[body..].copy_from_slice(&checksum.to_le_bytes());
     disk.put("identity", bytes);
     let error = open(&disk, 2).expect_err("it is newer");
-    assert_eq!(error, OpenError::NewerFormat { file: "identity".into(), found: 9, supported: 1 });
+    assert_eq!(error, OpenError::NewerFormat { file: "identity".into(), found: 9, supported: 2 });
 }
 
 #[test]
@@ -238,10 +238,58 @@ fn a_folder_with_a_log_and_no_identity_is_refused() {
 }
 
 #[test]
+fn a_folder_of_the_first_format_is_read_and_then_is_of_this_one() {
+    let (disk, expected) = written();
+    let first = |bytes: &mut Vec<u8>, version: usize, body: std::ops::Range<usize>, sum: usize| {
+        assert_eq!(bytes[version], 2);
+        bytes[version] = 1;
+        let checksum = crc32c::crc32c(&bytes[body]);
+        bytes[sum..sum + 4].copy_from_slice(&checksum.to_le_bytes());
+    };
+    let mut bytes = disk.bytes("identity");
+    let body = bytes.len() - 4;
+    first(&mut bytes, 8, 0..body, body);
+    disk.put("identity", bytes);
+    for name in Disk::list(&disk).expect("the power is on") {
+        if name.starts_with("log-") {
+            let mut bytes = disk.bytes(&name);
+            first(&mut bytes, 32, 4..4096, 0);
+            disk.put(&name, bytes);
+        }
+    }
+    let opened = open(&disk, 2).expect("it is read");
+    assert_eq!(Model::of(&opened.recovered), expected);
+    assert_eq!(disk.bytes("identity")[8], 2, "older programs must refuse it from now on");
+
+    // The header of the first format: magic, version, name, checksum.
+    let mut header = b"ALTHSNAP".to_vec();
+    let mut writer = althing_core::codec::Writer(&mut header);
+    writer.u32(1);
+    writer.log_id(id(5, 1));
+    let checksum = crc32c::crc32c(&header);
+    header.extend_from_slice(&checksum.to_le_bytes());
+    let seed = crc32c::crc32c(&header);
+    let mut sums = vec![0; 16];
+    let checksum = crc32c::crc32c_append(crc32c::crc32c_append(seed, &[0; 8]), &sums);
+    let mut file = header;
+    file.extend_from_slice(&[0; 4]);
+    file.extend_from_slice(&checksum.to_le_bytes());
+    file.append(&mut sums);
+    disk.put("snapshot-0000000000000005-0000000000000001-0000000000000001", file);
+    let mut reader = opened.snapshots.read(id(5, 1)).expect("it is read");
+    assert_eq!(reader.next_block(), Ok(None));
+    assert_eq!(opened.snapshots.configuration(id(5, 1)), Ok(None));
+}
+
+#[test]
 fn a_log_that_begins_after_a_missing_snapshot_is_damage() {
     let (disk, _) = written();
     let mut opened = open(&disk, 2).expect("nothing is damaged");
-    opened.snapshots.write(id(5, 1)).and_then(|writer| writer.finish()).expect("there is room");
+    opened
+        .snapshots
+        .write(id(5, 1), &members())
+        .and_then(|writer| writer.finish())
+        .expect("there is room");
     opened.wal.commit(&[Record::Begin(id(5, 1))]).expect("there is room");
     let name = "snapshot-0000000000000005-0000000000000001-0000000000000001";
     disk.remove(name).expect("it is there");
@@ -255,7 +303,7 @@ fn a_log_that_begins_after_a_missing_snapshot_is_damage() {
 fn every_flipped_bit_of_a_snapshot_and_every_shortening_is_noticed() {
     let disk = MemoryDisk::default();
     let store = open(&disk, 1).expect("a new disk").snapshots;
-    let mut writer = store.write(id(5, 1)).expect("there is room");
+    let mut writer = store.write(id(5, 1), &members()).expect("there is room");
     let content: Vec<u8> = (0..140_000).map(|byte| (byte / 1000) as u8).collect();
     writer.write(&content).expect("there is room");
     writer.finish().expect("there is room");
@@ -278,7 +326,8 @@ fn every_flipped_bit_of_a_snapshot_and_every_shortening_is_noticed() {
         check(bytes[..byte].to_vec(), &|| format!("cut at {byte}"));
     }
     check([&bytes[..], &[0]].concat(), &|| "a byte more".into());
-    let (first, second, rest) = (40, 40 + 65_544, 40 + 2 * 65_544);
+    let header = 73;
+    let (first, second, rest) = (header, header + 65_544, header + 2 * 65_544);
     let parts = [&bytes[..first], &bytes[second..rest], &bytes[first..second], &bytes[rest..]];
     check(parts.concat(), &|| "two blocks exchanged".into());
 }

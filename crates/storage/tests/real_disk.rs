@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use althing_core::{
-    Ballot, ClusterId, Disk, DiskErrorKind, DiskFile, Entry, Index, LogId, NodeId, Payload, Record,
+    Ballot, ClusterId, Configuration, Disk, DiskErrorKind, DiskFile, Entry, Index, LogId, NodeId,
+    Payload, Record,
 };
 use althing_storage::{Identity, OpenError, Opened, Options, RealDisk, Store};
 
@@ -40,7 +41,10 @@ fn a_log_is_found_again_after_rotations_and_a_snapshot() {
         }
         opened.wal.commit(&[append(index, 3000)]).expect("there is room");
     }
-    let mut writer = opened.snapshots.write(id(60)).expect("there is room");
+    let mut writer = opened
+        .snapshots
+        .write(id(60), &Configuration::of(id(60).ballot.node))
+        .expect("there is room");
     writer.write(&[1; 100_000]).expect("there is room");
     writer.finish().expect("there is room");
     opened.wal.commit(&[Record::Begin(id(60))]).expect("there is room");

@@ -4,14 +4,14 @@ mod common;
 
 use althing_core::{Disk, LogId, Record};
 use althing_storage::{ReceiveOutcome, SnapshotError, SnapshotStore};
-use common::{Fault, MemoryDisk, Survival, entries, id, open};
+use common::{Fault, MemoryDisk, Survival, entries, id, members, open};
 
 fn content(size: usize) -> Vec<u8> {
     (0..size).map(|byte| (byte % 251) as u8).collect()
 }
 
 fn write(store: &SnapshotStore<MemoryDisk>, id: LogId, content: &[u8]) {
-    let mut writer = store.write(id).expect("there is room");
+    let mut writer = store.write(id, &members()).expect("there is room");
     for piece in content.chunks(1000) {
         writer.write(piece).expect("there is room");
     }
@@ -39,6 +39,7 @@ fn what_was_written_is_read() {
         let restarted = open(&disk.restart(Survival::Nothing), 2).expect("nothing is damaged");
         assert_eq!(restarted.snapshot, Some(id));
         assert_eq!(read(&restarted.snapshots, id), Ok(content(size)));
+        assert_eq!(restarted.snapshots.configuration(id), Ok(Some(members())));
     }
     store.remove_older_than(id(6, 1)).expect("nothing fails");
     assert_eq!(read(&store, id(5, 1)), Err(SnapshotError::Missing(id(5, 1))));
@@ -50,7 +51,7 @@ fn an_unfinished_snapshot_leaves_nothing() {
     let disk = MemoryDisk::default();
     let store = open(&disk, 1).expect("a new disk").snapshots;
     let names = disk.list();
-    let mut writer = store.write(id(5, 1)).expect("there is room");
+    let mut writer = store.write(id(5, 1), &members()).expect("there is room");
     writer.write(&content(100_000)).expect("there is room");
     assert_ne!(disk.list(), names);
     let crashed = disk.restart(Survival::Everything);
@@ -70,7 +71,7 @@ fn a_snapshot_that_could_not_be_written_never_appears() {
         let store = open(&disk, 1).expect("a new disk").snapshots;
         let names = disk.list();
         disk.plan(call, fault);
-        let written = store.write(id(5, 1)).and_then(|mut writer| {
+        let written = store.write(id(5, 1), &members()).and_then(|mut writer| {
             // Whoever overlooks the first error must not get a snapshot with a hole.
             let _ = writer.write(&content(200_000));
             writer.finish()

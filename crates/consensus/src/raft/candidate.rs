@@ -24,12 +24,22 @@ enum Stage {
 }
 
 impl Raft {
-    /// Nobody leads, as far as we can hear: would we be elected?
-    pub(super) fn ask_for_pre_votes(&mut self, now: Time) {
+    /// Nobody leads, as far as we can hear. A server that does not vote does not lead either, and
+    /// waits.
+    pub(super) fn lose_patience(&mut self, now: Time) {
+        if self.may_stand() {
+            self.ask_for_pre_votes(now);
+        } else {
+            self.follow(now, self.term(), None);
+        }
+    }
+
+    /// Would we be elected?
+    fn ask_for_pre_votes(&mut self, now: Time) {
         self.drop_forwarded();
         self.stand(now, Stage::PreVote);
         let last = self.log.last();
-        for peer in self.peers() {
+        for peer in self.fellow_voters() {
             self.send(peer, Body::PreVote { last });
         }
         self.count_grant(now, self.id);
@@ -50,7 +60,7 @@ impl Raft {
         let own_vote = self.journal.latest().expect("the vote was just recorded");
         self.stand(now, Stage::Vote { own_vote });
         let last = self.log.last();
-        for peer in self.peers() {
+        for peer in self.fellow_voters() {
             self.send_durably(peer, Body::Vote { last, handed_over });
         }
     }
@@ -58,7 +68,7 @@ impl Raft {
     /// The leader hands its leadership over to us (thesis, section 3.10): nobody needs to be asked
     /// first whether it is time.
     pub(super) fn stand_at_once(&mut self, now: Time) {
-        if !matches!(self.role, Role::Leader(_)) {
+        if !matches!(self.role, Role::Leader(_)) && self.may_stand() {
             self.drop_forwarded();
             self.ask_for_votes(now, true);
         }
@@ -89,7 +99,7 @@ impl Raft {
         let Role::Candidate(candidate) = &mut self.role else { return };
         candidate.granted.insert(from);
         let granted = &candidate.granted;
-        if !self.group.is_phase_one(&|node| granted.contains(&node)) {
+        if !self.deciding.is_phase_one(&|node| granted.contains(&node)) {
             return;
         }
         match candidate.stage {

@@ -73,6 +73,7 @@ impl crate::Message for Message {
                 writer.index(*index);
             }
             Body::TimeoutNow => writer.u8(14),
+            Body::Removed => writer.u8(15),
         }
     }
 
@@ -93,6 +94,7 @@ impl crate::Message for Message {
             12 => Body::Read { id: ReadId(reader.u64()?) },
             13 => Body::ReadReply { id: ReadId(reader.u64()?), index: reader.index()? },
             14 => Body::TimeoutNow,
+            15 => Body::Removed,
             tag => return Err(DecodeError::UnknownTag { what: "message", tag }),
         };
         Ok(Self { term, body })
@@ -200,7 +202,7 @@ fn decode_refuse(reader: &mut Reader<'_>) -> Result<Body, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use althing_core::{Ballot, Index, LogId, NodeId, Payload, Random};
+    use althing_core::{Ballot, Configuration, Index, LogId, NodeId, Payload, Random};
 
     use super::*;
     use crate::Message as _;
@@ -211,6 +213,7 @@ mod tests {
         let entries = vec![
             Entry { id: id(5), payload: Payload::Opening },
             Entry { id: id(6), payload: Payload::Command(b"x"[..].into()) },
+            Entry { id: id(7), payload: Payload::Configuration(Configuration::of([node]).into()) },
         ];
         let chunk = Chunk { snapshot: id(9), offset: 4, data: b"bytes"[..].into(), last: true };
         vec![
@@ -218,6 +221,7 @@ mod tests {
             Body::PreVoteReply { granted: true },
             Body::Vote { last: LogId::ZERO, handed_over: true },
             Body::TimeoutNow,
+            Body::Removed,
             Body::VoteReply { granted: false },
             Body::Append { previous: id(4), entries, commit: Index(3), round: 8 },
             Body::AppendReply { round: 1, outcome: AppendOutcome::Accepted { matched: Index(6) } },

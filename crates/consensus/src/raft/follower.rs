@@ -1,4 +1,4 @@
-use althing_core::{Ballot, Entry, Index, LogId, NodeId, Time};
+use althing_core::{Ballot, Entry, Index, LogId, NodeId, Payload, Time};
 
 use super::message::{AppendOutcome, Body};
 use super::{Bug, Raft, Role};
@@ -58,9 +58,10 @@ impl Raft {
     }
 
     /// A candidate asks for the vote of this term (5.2, 5.4.1).
-    pub(super) fn vote(&mut self, now: Time, from: NodeId, last: LogId) {
+    pub(super) fn vote(&mut self, now: Time, from: NodeId, last: LogId, handed_over: bool) {
         let free = self.promise.node.is_none() || self.promise.node == Some(from);
-        let granted = free && self.is_up_to_date(last);
+        let blindly = handed_over && self.has(Bug::HandsOverBlindly);
+        let granted = free && (self.is_up_to_date(last) || blindly);
         if granted {
             if let Role::Candidate(_) = self.role {
                 // It only asked whether it would be elected; now it wants someone else to be.
@@ -141,6 +142,10 @@ impl Raft {
             assert!(index > self.commit, "the leader overwrites {index}, which is committed");
             self.log.truncate_from(index);
             self.journal.truncate_from(index);
+            self.configuration_taken_back(index);
+        }
+        if let Payload::Configuration(configuration) = &entry.payload {
+            self.configured_by(index, configuration);
         }
         self.journal.append(entry.clone());
         self.log.append(entry);

@@ -1,7 +1,7 @@
 use althing_core::{NodeId, Time};
 
 use super::message::Body;
-use super::{Raft, Role};
+use super::{Bug, Raft, Role};
 use crate::{Output, TransferOutcome, TransferRefusal};
 
 /// A leadership on its way to another server (thesis, section 3.10).
@@ -39,7 +39,7 @@ impl Raft {
         if to == self.id {
             return Err(TransferRefusal::AlreadyLeads);
         }
-        if !self.group.contains(to) {
+        if !self.configurations.current().voters().contains(to) {
             return Err(TransferRefusal::NotAVoter);
         }
         if let Some(handover) = &self.handover {
@@ -60,11 +60,11 @@ impl Raft {
     /// again, for the request may get lost.
     pub(super) fn continue_handover(&mut self, heartbeat: bool) {
         let last = self.log.last().index;
+        let blindly = self.has(Bug::HandsOverBlindly);
         let Role::Leader(leader) = &self.role else { return };
         let Some(handover) = &mut self.handover else { return };
         let to = handover.to;
-        let is_up_to_date =
-            leader.progress.get(&to).is_some_and(|progress| progress.matched == last);
+        let is_up_to_date = leader.progress.get(&to).is_some_and(|p| p.matched == last) || blindly;
         if is_up_to_date && (heartbeat || !handover.asked) {
             handover.asked = true;
             self.send(to, Body::TimeoutNow);

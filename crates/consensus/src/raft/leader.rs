@@ -22,6 +22,10 @@ pub(super) struct Leader {
     pub(super) heartbeat_at: Time,
     heartbeat_due: bool,
     pub(super) quorum_check_at: Time,
+    /// The configuration in force is without this server.
+    pub(super) is_leaving: bool,
+    /// Those who are to be told that they were removed, once that is committed.
+    pub(super) farewells: Vec<NodeId>,
 }
 
 impl Leader {
@@ -35,15 +39,17 @@ impl Raft {
     /// Elected (5.2). The opening entry makes everything before it committable (5.4.2, thesis 6.4).
     pub(super) fn lead(&mut self, now: Time) {
         let last = self.log.last().index;
-        let peers = self.peers();
+        let peers = Arc::clone(&self.peers);
         self.role = Role::Leader(Leader {
-            progress: peers.into_iter().map(|peer| (peer, Progress::new(last, now))).collect(),
+            progress: peers.iter().map(|peer| (*peer, Progress::new(last, now))).collect(),
             reads: Reads::default(),
             opening: last.next(),
             uncommitted_bytes: 0,
             heartbeat_at: now,
             heartbeat_due: true,
             quorum_check_at: now + self.options.election_timeout,
+            is_leaving: false,
+            farewells: Vec::new(),
         });
         self.append_payload(Payload::Opening);
     }
@@ -72,7 +78,7 @@ impl Raft {
         let heard = |node: NodeId| {
             node == own || progress.get(&node).is_some_and(|p| now.since(p.heard_at) < patience)
         };
-        if !self.group.is_phase_two(&heard) {
+        if !self.deciding.is_phase_two(&heard) {
             self.follow(now, self.term(), None);
         }
     }
@@ -83,19 +89,25 @@ impl Raft {
             return Err(Refusal::Transferring);
         }
         let Role::Leader(leader) = &mut self.role else { return Err(Refusal::NoLeader) };
+        if leader.is_leaving {
+            return Err(Refusal::Transferring);
+        }
         if leader.uncommitted_bytes >= self.options.uncommitted_bytes_max {
             return Err(Refusal::Overloaded);
         }
-        leader.uncommitted_bytes += command.len();
         self.append_payload(Payload::Command(command));
         Ok(self.promise)
     }
 
-    fn append_payload(&mut self, payload: Payload) {
+    pub(super) fn append_payload(&mut self, payload: Payload) -> LogId {
+        if let Role::Leader(leader) = &mut self.role {
+            leader.uncommitted_bytes += payload.size();
+        }
         let id = LogId::new(self.promise, self.log.last().index.next());
         let entry = Entry { id, payload };
         self.journal.append(entry.clone());
         self.log.append(entry);
+        id
     }
 
     /// A follower's clients propose.
@@ -108,7 +120,7 @@ impl Raft {
         let mut refused = Vec::new();
         let mut why = Refusal::Overloaded;
         for Proposal { id, command } in proposals {
-            if !self.has_taken(from, id)
+            if self.takes(from, id)
                 && let Err(reason) = self.append_command(command)
             {
                 refused.push(id);
@@ -120,10 +132,10 @@ impl Raft {
         }
     }
 
-    /// Whether this proposal came before, as a leader; notes that it has come.
-    fn has_taken(&mut self, from: NodeId, id: ProposalId) -> bool {
+    /// Leader: whether this proposal comes for the first time, from a member; notes that it has come.
+    fn takes(&mut self, from: NodeId, id: ProposalId) -> bool {
         let Role::Leader(leader) = &mut self.role else { return false };
-        leader.progress.get_mut(&from).is_some_and(|progress| !progress.taken.take(id))
+        leader.progress.get_mut(&from).is_some_and(|progress| progress.taken.take(id))
     }
 
     /// A follower's client reads.
@@ -190,7 +202,7 @@ impl Raft {
                 leader.progress.get(&node).map_or(Index::ZERO, |progress| progress.matched)
             }
         };
-        let Some(reached) = self.group.reached(matched) else { return };
+        let Some(reached) = self.deciding.reached(matched) else { return };
         let own_term = self.log.ballot_at(reached) == Some(self.promise);
         if reached <= self.commit || !(own_term || counts_old_terms) {
             return;
@@ -209,11 +221,12 @@ impl Raft {
     pub(super) fn replicate(&mut self, now: Time) {
         // A single server is its own majority: nobody will answer, so look before speaking.
         self.advance_commit();
+        self.settle_members(now);
         let Role::Leader(leader) = &mut self.role else { return };
         let round_started = leader.reads.start_round();
         let heartbeat = std::mem::take(&mut leader.heartbeat_due);
-        for peer in self.peers() {
-            self.supply(now, peer, heartbeat, round_started);
+        for peer in Arc::clone(&self.peers).iter() {
+            self.supply(now, *peer, heartbeat, round_started);
         }
         self.continue_handover(heartbeat);
         self.serve_reads();
@@ -319,7 +332,7 @@ impl Raft {
         let answered = |node: NodeId| {
             if node == own { u64::MAX } else { progress.get(&node).map_or(0, |p| p.round) }
         };
-        let Some(reached) = self.group.reached(answered) else { return };
+        let Some(reached) = self.deciding.reached(answered) else { return };
         let round = if unconfirmed { u64::MAX } else { reached };
         let served: Vec<Read> = leader.reads.confirm(round).collect();
         for Read { from, id, index } in served {
@@ -337,8 +350,8 @@ impl Raft {
         if !leader.reads.start_round() {
             return;
         }
-        for peer in self.peers() {
-            self.send_empty(peer);
+        for peer in Arc::clone(&self.peers).iter() {
+            self.send_empty(*peer);
         }
     }
 }

@@ -78,6 +78,8 @@ pub enum Body {
     /// Leader → follower: your log is as long as mine, so stand for election now (TimeoutNow,
     /// section 3.10 of the thesis).
     TimeoutNow,
+    /// Member → node: you were removed from the group; that is committed, and for good.
+    Removed,
     /// Follower → leader: clients of mine want these in the log, under your leadership of this very
     /// term. A leader of a later term never takes them.
     Propose {
@@ -159,6 +161,7 @@ impl fmt::Display for Body {
                 write!(f, "SnapshotReply {snapshot} offset={offset}")
             }
             Self::TimeoutNow => f.write_str("TimeoutNow"),
+            Self::Removed => f.write_str("Removed"),
             Self::Propose { proposals } => {
                 write!(f, "Propose {}", Ids(proposals.iter().map(|p| p.id)))
             }

@@ -29,17 +29,19 @@
 //! | what is durable | `journal.rs` |
 //! | a leader that hears from no majority steps down (thesis 6.2) | `leader.rs`, `check_quorum` |
 //! | leadership transfer (thesis 3.10) | `handover.rs` |
+//! | members come and go (6, thesis chapter 4) | `membership.rs` |
 //!
 //! # Left out
-//! Membership changes (thesis chapter 4) and reads by lease (thesis 6.4.1): the group is the one
-//! given at creation.
+//! Reads by lease (thesis 6.4.1).
 
 mod candidate;
 mod codec;
+mod configurations;
 mod follower;
 mod handover;
 mod journal;
 mod leader;
+mod membership;
 mod message;
 mod progress;
 mod reads;
@@ -50,14 +52,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use althing_core::{
-    Ballot, Entry, Gated, Index, LogId, Majority, NodeId, Op, Quorum, Random, Time,
+    Ballot, Change, Configuration, Entry, Gated, Index, LogId, NodeId, Op, Random, Time,
 };
 
 use crate::{
-    Chunk, Log, Output, Proposal, ProposalId, ReadId, ReadRefusal, Refusal, Replica, Restart,
-    Status, TransferRefusal,
+    ChangeRefusal, Chunk, Log, Output, Proposal, ProposalId, ReadId, ReadRefusal, Refusal, Replica,
+    Restart, Status, Stored, TransferRefusal,
 };
 use candidate::Candidate;
+use configurations::Configurations;
 use follower::Follower;
 use handover::Handover;
 use journal::Journal;
@@ -106,6 +109,31 @@ pub enum Bug {
     AcknowledgesEarly,
     /// A follower keeps its own entries where the leader has others.
     KeepsConflicts,
+    /// Other voters take over in one step, without a joint configuration.
+    SkipsJoint,
+    /// A joint configuration is left before it is committed.
+    LeavesJointEarly,
+    /// Members are changed by a leader that has not committed anything yet, and before the last
+    /// change is committed: the mistake of 2015.
+    ChangesEarly,
+    /// A joint configuration is decided by its new voters alone.
+    AsksNewVotersOnly,
+    /// Learners count.
+    CountsLearners,
+    /// A leader counts itself, though it is being removed.
+    CountsItself,
+    /// An entry that is taken back leaves its configuration in force.
+    KeepsConfiguration,
+    /// After a restart the configurations in the log are forgotten.
+    ForgetsConfiguration,
+    /// A snapshot that comes in brings no configuration with it.
+    InstallsOldConfiguration,
+    /// A leader goes on after its removal.
+    StaysWhenRemoved,
+    /// A learner stands for election.
+    LearnersStand,
+    /// A leader hands over to a server whose log is behind, and it is voted for all the same.
+    HandsOverBlindly,
 }
 
 impl Default for Options {
@@ -130,10 +158,17 @@ impl Default for Options {
 /// - `promise` (term and vote) never falls; its round is the current term.
 /// - `log.begin().index <= snapshot.index <= commit <= log.last().index`.
 /// - A leader's `promise` is its own vote, and is durable.
+/// - The configuration in force is the last one in the log, or where it begins.
 #[derive(Debug)]
 pub struct Raft {
     id: NodeId,
-    group: Majority,
+    configurations: Configurations,
+    /// Whose quorums decide: those of the configuration in force.
+    deciding: Arc<Configuration>,
+    /// All other members.
+    peers: Arc<[NodeId]>,
+    /// Somebody said that we were removed.
+    is_removed: bool,
     options: Options,
     random: Random,
     promise: Ballot,
@@ -164,6 +199,7 @@ struct Told {
     commit: Index,
     round: u64,
     leader: Option<NodeId>,
+    configuration: Arc<Configuration>,
 }
 
 impl Raft {
@@ -171,17 +207,14 @@ impl Raft {
     /// timeouts and should differ between the members.
     ///
     /// # Panics
-    /// `id` is not in `group`, or `restart` contradicts itself.
-    pub fn new(
-        id: NodeId,
-        group: Majority,
-        options: Options,
-        restart: Restart,
-        seed: u64,
-        now: Time,
-    ) -> Self {
-        assert!(group.contains(id), "{id} is not a member of its own group");
-        let Restart { promise, begin, entries } = restart;
+    /// `restart` contradicts itself.
+    pub fn new(id: NodeId, options: Options, restart: Restart, seed: u64, now: Time) -> Self {
+        let Restart { promise, configuration, begin, entries } = restart;
+        let forgets =
+            cfg!(feature = "planted-bugs") && options.bug == Some(Bug::ForgetsConfiguration);
+        let told = if forgets { &[][..] } else { &entries[..] };
+        let configurations = Configurations::new(begin.index, configuration, told.iter());
+        let current = Arc::clone(configurations.current());
         // Entries are written behind the promise of their term. A snapshot that a leader sent is
         // written elsewhere, and may have outlived the promise that was made when it came.
         let promise = promise.max(Ballot::unvoted(begin.ballot.round));
@@ -195,9 +228,12 @@ impl Raft {
         // Nothing is lost by asking early after a start: if a leader lives, stickiness protects it.
         let patience = options.election_timeout;
         let deadline = now + random.duration(patience / 10, patience / 3);
-        Self {
+        let mut raft = Self {
             id,
-            group,
+            configurations,
+            deciding: Arc::clone(&current),
+            peers: Arc::default(),
+            is_removed: false,
             random,
             promise,
             journal: Journal::new(log.last().index),
@@ -207,10 +243,12 @@ impl Raft {
             role: Role::Follower(Follower::new(None, now, deadline)),
             handover: None,
             outgoing: Vec::new(),
-            told: Told { commit: begin.index, round: 0, leader: None },
+            told: Told { commit: begin.index, round: 0, leader: None, configuration: current },
             log,
             options,
-        }
+        };
+        raft.configured();
+        raft
     }
 
     /// The current term.
@@ -225,11 +263,6 @@ impl Raft {
 
     fn has(&self, bug: Bug) -> bool {
         cfg!(feature = "planted-bugs") && self.options.bug == Some(bug)
-    }
-
-    /// The group's other members.
-    fn peers(&self) -> Vec<NodeId> {
-        self.group.nodes().into_iter().filter(|node| *node != self.id).collect()
     }
 
     const fn leader(&self) -> Option<NodeId> {
@@ -316,6 +349,7 @@ impl Raft {
             | Body::AppendReply { .. }
             | Body::Commit { .. }
             | Body::TimeoutNow
+            | Body::Removed
             | Body::SnapshotReply { .. }
             | Body::Propose { .. }
             | Body::Refuse { .. }
@@ -328,7 +362,7 @@ impl Raft {
         match body {
             Body::PreVote { last } => self.pre_vote(from, last),
             Body::PreVoteReply { granted } => self.pre_vote_reply(now, from, granted),
-            Body::Vote { last, .. } => self.vote(now, from, last),
+            Body::Vote { last, handed_over } => self.vote(now, from, last, handed_over),
             Body::VoteReply { granted } => self.vote_reply(now, from, granted),
             Body::Append { previous, entries, commit, round } => {
                 self.hear_leader(now, from);
@@ -344,6 +378,7 @@ impl Raft {
                 self.snapshot_reply(now, from, snapshot, offset);
             }
             Body::TimeoutNow => self.stand_at_once(now),
+            Body::Removed => self.learn_removal(now),
             Body::Propose { proposals } => self.propose_forwarded(from, proposals),
             Body::Refuse { ids, reason } => {
                 let refused = ids.into_iter().map(|id| Output::Refused { id, reason });
@@ -353,6 +388,18 @@ impl Raft {
             Body::ReadReply { id, index } => {
                 self.outgoing.push(Output::ReadReady { id, index });
             }
+        }
+    }
+
+    fn tell_configuration(&mut self, outputs: &mut Vec<Output<Message>>) {
+        let current = self.configurations.current();
+        if Arc::ptr_eq(&self.told.configuration, current) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.told.configuration, Arc::clone(current));
+        if before != *current {
+            let index = self.configurations.index();
+            outputs.push(Output::Configured { index, configuration: Arc::clone(current) });
         }
     }
 
@@ -374,10 +421,21 @@ impl Replica for Raft {
     type Message = Message;
 
     fn receive(&mut self, now: Time, from: NodeId, message: Message) {
-        if from == self.id || !self.group.contains(from) {
+        if from == self.id {
             return;
         }
+        // Who is no member, as far as is known here, may well be one by now: a leader that was
+        // added lately, or a candidate that needs this very vote (thesis, section 4.1). But who was
+        // removed stays so.
         let Message { term, body } = message;
+        if self.has_removed(from) {
+            self.answer_removed(from, &body);
+            return;
+        }
+        if body == Body::Removed {
+            self.learn_removal(now);
+            return;
+        }
         let asks_for_a_vote =
             matches!(body, Body::PreVote { .. } | Body::Vote { handed_over: false, .. });
         if asks_for_a_vote && self.follows_a_live_leader(now) {
@@ -396,8 +454,8 @@ impl Replica for Raft {
     fn tick(&mut self, now: Time) {
         self.give_up_handover(now);
         match &self.role {
-            Role::Follower(follower) if now >= follower.deadline => self.ask_for_pre_votes(now),
-            Role::Candidate(candidate) if now >= candidate.deadline => self.ask_for_pre_votes(now),
+            Role::Follower(follower) if now >= follower.deadline => self.lose_patience(now),
+            Role::Candidate(candidate) if now >= candidate.deadline => self.lose_patience(now),
             Role::Leader(_) => self.lead_on(now),
             Role::Follower(_) | Role::Candidate(_) => {}
         }
@@ -438,6 +496,10 @@ impl Replica for Raft {
         }
     }
 
+    fn reconfigure(&mut self, now: Time, changes: &[Change]) -> Result<LogId, ChangeRefusal> {
+        self.change_members(now, changes)
+    }
+
     fn transfer(&mut self, now: Time, to: NodeId) -> Result<(), TransferRefusal> {
         self.begin_handover(now, to)
     }
@@ -465,7 +527,7 @@ impl Replica for Raft {
         self.send_chunk(now, to, chunk);
     }
 
-    fn chunk_stored(&mut self, _now: Time, snapshot: LogId, stored: bool) {
+    fn chunk_stored(&mut self, _now: Time, snapshot: LogId, stored: Stored) {
         self.store_chunk(snapshot, stored);
     }
 
@@ -478,6 +540,7 @@ impl Replica for Raft {
             }
             Role::Candidate(_) => {}
         }
+        self.tell_configuration(outputs);
         if let Some((op, records)) = self.journal.issue(&self.log) {
             outputs.push(Output::Persist { op, records });
         }
@@ -488,6 +551,10 @@ impl Replica for Raft {
 
     fn wake_at(&self) -> Time {
         let by_role = match &self.role {
+            // Who cannot lead only waits to find out that its leader is gone.
+            Role::Follower(follower) if follower.leader.is_none() && !self.may_stand() => {
+                Time::NEVER
+            }
             Role::Follower(follower) => follower.deadline,
             Role::Candidate(candidate) => candidate.deadline,
             Role::Leader(leader) => leader.heartbeat_at.min(leader.quorum_check_at),
@@ -508,6 +575,10 @@ impl Replica for Raft {
             })
     }
 
+    fn configuration_at(&self, index: Index) -> Option<&Arc<Configuration>> {
+        self.configurations.at(index).filter(|configuration| !configuration.is_empty())
+    }
+
     fn status(&self) -> Status {
         Status {
             role: match &self.role {
@@ -525,6 +596,9 @@ impl Replica for Raft {
                 Role::Leader(leader) => leader.matched().collect(),
                 Role::Follower(_) | Role::Candidate(_) => Vec::new(),
             },
+            standing: self.standing(),
+            configuration: Arc::clone(self.configurations.current()),
+            configured: self.configurations.index(),
             transferring: self.handover.as_ref().map(Handover::to),
         }
     }

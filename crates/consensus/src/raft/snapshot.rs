@@ -1,11 +1,12 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use althing_core::{Index, LogId, NodeId, Time};
+use althing_core::{Configuration, Index, LogId, NodeId, Time};
 
 use super::message::Body;
 use super::progress::{Progress, State};
-use super::{Raft, Role};
-use crate::{Chunk, Output};
+use super::{Bug, Raft, Role};
+use crate::{Chunk, Output, Stored};
 
 /// A snapshot on its way to a follower: one chunk at a time, each asked for by the answer to the
 /// one before.
@@ -62,12 +63,17 @@ impl Raft {
         let keep = self.options.keep_bytes;
         let tail = self.tail_within(self.snapshot.index, keep);
         let Some(lent) = self.oldest_transfer(now) else {
-            self.log.compact_to(tail);
+            self.compact_to(tail);
             return;
         };
         // A transfer that takes too long has to start again all the same: memory is bounded.
         let kept_at_most = self.tail_within(self.snapshot.index, self.options.transfer_keep_bytes);
-        self.log.compact_to(tail.min(lent.max(kept_at_most)));
+        self.compact_to(tail.min(lent.max(kept_at_most)));
+    }
+
+    fn compact_to(&mut self, index: Index) {
+        self.log.compact_to(index);
+        self.configurations.compact_to(self.log.begin().index);
     }
 
     /// The first place after which there are no more than so many bytes of entries up to `end`.
@@ -179,21 +185,25 @@ impl Raft {
     }
 
     /// Follower: a chunk was stored, or was not usable.
-    pub(super) fn store_chunk(&mut self, snapshot: LogId, stored: bool) {
+    pub(super) fn store_chunk(&mut self, snapshot: LogId, stored: Stored) {
         let Some(receiving) = self.receiving.as_mut().filter(|r| r.snapshot == snapshot) else {
             return;
         };
         let Some(Storing { next, last }) = receiving.storing.take() else { return };
         let from = receiving.from;
-        if stored && last {
-            self.receiving = None;
-            self.install(snapshot);
-            return;
-        }
-        receiving.offset = if stored { next } else { 0 };
-        if !stored {
+        match stored {
+            Stored::Whole { configuration } => {
+                assert!(last, "{snapshot} is whole before its last piece");
+                self.receiving = None;
+                self.install(snapshot, configuration);
+                return;
+            }
             // The leader asks again in a while; to answer at once would only fail at once.
-            return;
+            Stored::Rejected => {
+                receiving.offset = 0;
+                return;
+            }
+            Stored::Piece => receiving.offset = next,
         }
         let offset = receiving.offset;
         self.send_to_leader(from, Body::SnapshotReply { snapshot, offset });
@@ -206,7 +216,7 @@ impl Raft {
     }
 
     /// The state machine, and with it the log, go on from a snapshot that a leader sent (7).
-    fn install(&mut self, snapshot: LogId) {
+    fn install(&mut self, snapshot: LogId, configuration: Arc<Configuration>) {
         let leads = matches!(self.role, Role::Leader(_));
         if snapshot.index <= self.commit || leads {
             return;
@@ -216,7 +226,12 @@ impl Raft {
         self.journal.begin(snapshot);
         if !keeps_the_rest {
             self.journal.replaced(self.commit);
+            self.configurations.truncate_from(Index::ZERO);
         }
+        if !self.has(Bug::InstallsOldConfiguration) {
+            self.configurations.begin_at(snapshot.index, configuration);
+        }
+        self.configured();
         self.snapshot = snapshot;
         self.commit = snapshot.index;
         self.told.commit = self.commit;

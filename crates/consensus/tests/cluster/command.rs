@@ -12,6 +12,9 @@ pub(crate) enum Command {
     Cluster {
         #[arg(key)]
         nodes: u64,
+        /// Nodes after those, which wait to be added.
+        #[arg(key)]
+        waiting: Option<u64>,
         #[arg(key)]
         append_bytes: Option<usize>,
         #[arg(key)]
@@ -93,6 +96,9 @@ pub(crate) enum Command {
     Propose(Node, Vec<(String, String)>),
     /// A client of this node reads.
     Read(Node),
+    /// A node is asked to change the members, all of it in one change. Steps are `add` (a voter),
+    /// `learner`, `promote`, `remove` and `card`. Example: `change n1 add=n4 remove=n1`
+    Change(Node, Vec<(String, Node)>),
     /// A node is asked to hand its leadership over to another.
     Transfer(Node, Node),
     /// A node dies; what was not durable is gone.

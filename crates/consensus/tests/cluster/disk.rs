@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use althing_consensus::Restart;
-use althing_core::{Ballot, Entry, LogId, Op, Record};
+use althing_core::{Ballot, Configuration, Entry, LogId, Op, Record};
 
 /// A node's disk: what was issued and may be lost, and what is durable.
 ///
@@ -20,6 +20,7 @@ pub(super) struct Disk {
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
     pub(super) id: LogId,
+    pub(super) configuration: Configuration,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -64,14 +65,21 @@ impl Disk {
     }
 
     /// What a replica finds when it starts again. The newest snapshot is where its log begins, also
-    /// if the record that says so was not written any more.
-    pub(super) fn restart(&mut self) -> Restart {
+    /// if the record that says so was not written any more. Without one, the members are those of
+    /// the beginning.
+    pub(super) fn restart(&mut self, founding: &Configuration) -> Restart {
         if let Some(id) = self.snapshot.as_ref().map(|snapshot| snapshot.id)
             && id.index > self.begin.index
         {
             self.apply(Record::Begin(id));
         }
-        Restart { promise: self.promise, begin: self.begin, entries: self.entries.clone() }
+        let snapshot = self.snapshot.as_ref().map(|snapshot| &snapshot.configuration);
+        Restart {
+            promise: self.promise,
+            configuration: snapshot.unwrap_or(founding).clone(),
+            begin: self.begin,
+            entries: self.entries.clone(),
+        }
     }
 
     fn apply(&mut self, record: Record) {

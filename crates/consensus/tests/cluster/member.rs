@@ -1,8 +1,11 @@
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::rc::Rc;
 
 use althing_consensus::raft::{Message, Options, Raft};
-use althing_consensus::{Chunk, Output, ProposalId, ReadId, Replica, Role, Status};
-use althing_core::{Entry, Index, LogId, Majority, NodeId, Op, Outbox, Record, Time};
+use althing_consensus::{Chunk, Output, ProposalId, ReadId, Replica, Role, Status, Stored};
+use althing_core::{Change, Configuration, Entry, Index, LogId, NodeId, Op, Outbox, Record, Time};
 
 use super::command::Mode;
 use super::disk::{Disk, Snapshot};
@@ -12,9 +15,16 @@ use super::state::{State, command};
 /// How often a node may be drained before it must be quiet.
 const DRAINS_MAX: usize = 100;
 
+/// The members as of every snapshot that was taken. In a server a snapshot's file says so; here it
+/// travels beside the pieces, so that scripts show only those of the state.
+pub(super) type Heads = Rc<RefCell<BTreeMap<LogId, Configuration>>>;
+
 /// One node: a Raft machine, its disk, its clock and its state machine.
 pub(super) struct Member {
     pub(super) id: NodeId,
+    /// The members that it knows without a log: none, if it waits to be added.
+    founding: Configuration,
+    heads: Heads,
     /// `None` while the node is dead.
     raft: Option<Raft>,
     outbox: Outbox<Message>,
@@ -46,9 +56,16 @@ impl Happened {
 }
 
 impl Member {
-    pub(super) fn new(id: NodeId, chunk_bytes: usize) -> Self {
+    pub(super) fn new(
+        id: NodeId,
+        founding: Configuration,
+        heads: Heads,
+        chunk_bytes: usize,
+    ) -> Self {
         Self {
             id,
+            heads,
+            founding,
             raft: None,
             outbox: Outbox::default(),
             disk: Disk::default(),
@@ -64,15 +81,15 @@ impl Member {
     }
 
     /// Starts from what is durable.
-    pub(super) fn start(&mut self, group: &Majority, options: &Options) {
-        let restart = self.disk.restart();
+    pub(super) fn start(&mut self, options: &Options) {
+        let restart = self.disk.restart(&self.founding);
         self.state = match self.disk.snapshot() {
             Some(snapshot) => State::from_bytes(snapshot.id, &snapshot.bytes),
             None => State::default(),
         };
         assert_eq!(self.state.at, restart.begin, "the log begins where the snapshot ends");
         let seed = self.id.number();
-        let raft = Raft::new(self.id, group.clone(), options.clone(), restart, seed, self.now);
+        let raft = Raft::new(self.id, options.clone(), restart, seed, self.now);
         self.shown = Some(shown(&raft.status()));
         self.raft = Some(raft);
     }
@@ -110,7 +127,7 @@ impl Member {
                 (log.begin(), log.entries_from(log.begin().index.next()).cloned().collect())
             }
             None => {
-                let restart = self.disk.restart();
+                let restart = self.disk.restart(&self.founding);
                 (restart.begin, restart.entries)
             }
         }
@@ -179,6 +196,19 @@ impl Member {
         self.drain(happened)
     }
 
+    pub(super) fn change(&mut self, changes: &[Change]) -> Happened {
+        let mut happened = Happened::default();
+        if let Some(raft) = &mut self.raft {
+            match raft.reconfigure(self.now, changes) {
+                Ok(id) => happened.say(format_args!("{} change by {id}", self.id)),
+                Err(reason) => {
+                    happened.say(format_args!("{} change refused: {reason:?}", self.id));
+                }
+            }
+        }
+        self.drain(happened)
+    }
+
     pub(super) fn persist(&mut self, count: usize) -> Happened {
         let mut happened = Happened::default();
         if let Some(op) = self.disk.persist(count) {
@@ -191,7 +221,14 @@ impl Member {
     /// Writes a snapshot of the state machine.
     pub(super) fn snapshot(&mut self) -> Happened {
         let id = self.state.at;
-        self.disk.save(Snapshot { id, bytes: self.state.bytes() });
+        let known = self.raft.as_ref().and_then(|raft| raft.configuration_at(id.index));
+        let Some(configuration) = known.map(|known| Configuration::clone(known)) else {
+            let mut happened = Happened::default();
+            happened.say(format_args!("{} takes no snapshot: it knows no members", self.id));
+            return happened;
+        };
+        self.heads.borrow_mut().insert(id, configuration.clone());
+        self.disk.save(Snapshot { id, configuration, bytes: self.state.bytes() });
         let mut happened = Happened::default();
         happened.say(format_args!("{} snapshot {id} [{}]", self.id, self.state));
         if let Some(raft) = &mut self.raft {
@@ -273,6 +310,9 @@ impl Member {
                 self.state = State::from_bytes(snapshot, &saved.bytes);
                 happened.say(format_args!("{me} install {snapshot} [{}]", self.state));
             }
+            Output::Configured { index, configuration } => {
+                happened.say(format_args!("{me} members by {index}: {configuration}"));
+            }
             Output::Transfer { to, outcome } => {
                 happened.say(format_args!("{me} transfer to {to}: {outcome:?}"));
             }
@@ -343,12 +383,15 @@ impl Member {
         self.incoming.extend_from_slice(data);
         let size = data.len();
         happened.say(format_args!("{} store {snapshot} {size} bytes at {offset}", self.id));
+        let mut stored = Stored::Piece;
         if *last {
             let bytes = std::mem::take(&mut self.incoming);
-            self.disk.save(Snapshot { id: *snapshot, bytes });
+            let configuration = self.heads.borrow()[snapshot].clone();
+            stored = Stored::Whole { configuration: configuration.clone().into() };
+            self.disk.save(Snapshot { id: *snapshot, configuration, bytes });
         }
         if let Some(raft) = &mut self.raft {
-            raft.chunk_stored(self.now, *snapshot, true);
+            raft.chunk_stored(self.now, *snapshot, stored);
         }
     }
 }

@@ -11,7 +11,9 @@
 //! - `n1 write op5 promise 3/n1; append 5@3/n1 x=1`: a write was issued, `n1 durable op5`: it is
 //!   safe (said only where the script decides about it);
 //! - `n1 commit 5: 5@3/n1 x=1`: entries were committed and applied;
-//! - `n1 read 7 gives [x=1]`: a read was answered.
+//! - `n1 read 7 gives [x=1]`: a read was answered;
+//! - `n1 members by 9: n1 n2 => n1 n2 n4 +n5 -n3`: entry 9 says that the voters n1 and n2 are being
+//!   replaced by three, that n5 is a learner, and that n3 was removed.
 //!
 //! After every command it is checked that no term has two leaders, and that no two nodes commit
 //! different entries at one index.
@@ -27,13 +29,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Write as _;
 
-use althing_consensus::Role;
 use althing_consensus::raft::{Bug, Options};
-use althing_core::{Entry, Index, LogId, Majority, NodeId, Payload, Time};
+use althing_consensus::{Role, Standing};
+use althing_core::{Change, Configuration, Entry, Index, LogId, NodeId, Payload, Time};
 
 use command::{Command, Mode, Node, Order, Round, Span};
 use disk::Disk;
-use member::{Happened, Member, show_entries, show_role};
+use member::{Happened, Heads, Member, show_entries, show_role};
 use network::{Flight, Network, Selection};
 
 /// How many messages `stabilize` delivers before it gives up.
@@ -44,7 +46,6 @@ const DELIVERIES_MAX: usize = 10_000;
 pub(crate) struct Cluster {
     members: BTreeMap<NodeId, Member>,
     network: Network,
-    group: Majority,
     options: Options,
     bug: Option<Bug>,
     /// Who led each term.
@@ -60,13 +61,16 @@ impl Cluster {
         Self { bug: Some(bug), ..Self::default() }
     }
 
-    fn build(&mut self, nodes: u64, options: Options, chunk_bytes: usize) {
-        let ids = || (1..=nodes).filter_map(NodeId::new);
-        let group = Majority::new(ids());
-        *self = Self { group, options, bug: self.bug, ..Self::default() };
-        for id in ids() {
-            let mut member = Member::new(id, chunk_bytes);
-            member.start(&self.group, &self.options);
+    fn build(&mut self, nodes: u64, waiting: u64, options: Options, chunk_bytes: usize) {
+        let founders = Configuration::of((1..=nodes).filter_map(NodeId::new));
+        *self = Self { options, bug: self.bug, ..Self::default() };
+        let heads = Heads::default();
+        for id in (1..=nodes + waiting).filter_map(NodeId::new) {
+            let founding =
+                if founders.contains(id) { &founders } else { &Configuration::default() };
+            let heads = Heads::clone(&heads);
+            let mut member = Member::new(id, founding.clone(), heads, chunk_bytes);
+            member.start(&self.options);
             self.members.insert(id, member);
         }
     }
@@ -86,10 +90,10 @@ impl Cluster {
             payload: Payload::Command(format!("e{index}={ballot}").into_bytes().into()),
         });
         let disk = Disk::holding(entries.collect());
-        let (group, options) = (self.group.clone(), self.options.clone());
+        let options = self.options.clone();
         let member = self.living(node)?;
         member.disk = disk;
-        member.start(&group, &options);
+        member.start(&options);
         Ok(String::new())
     }
 
@@ -247,9 +251,9 @@ impl goldenscript::Runner for Cluster {
         _context: &goldenscript::Context,
     ) -> Result<String, Box<dyn Error>> {
         let output = match command {
-            Command::Cluster { nodes, .. } => {
+            Command::Cluster { nodes, waiting, .. } => {
                 let (options, chunk_bytes) = options(command, self.bug);
-                self.build(*nodes, options, chunk_bytes);
+                self.build(*nodes, waiting.unwrap_or(0), options, chunk_bytes);
                 String::new()
             }
             Command::Plant(Node(node), rounds) => self.plant(*node, rounds)?,
@@ -293,6 +297,10 @@ impl goldenscript::Runner for Cluster {
                 self.settle_at(*node, |member| member.propose(&commands))?
             }
             Command::Read(node) => self.settle_at(*node, Member::read)?,
+            Command::Change(node, steps) => {
+                let changes = steps.iter().map(change).collect::<Result<Vec<_>, _>>()?;
+                self.settle_at(*node, |member| member.change(&changes))?
+            }
             Command::Transfer(node, Node(to)) => {
                 self.settle_at(*node, |member| member.transfer(*to))?
             }
@@ -301,9 +309,9 @@ impl goldenscript::Runner for Cluster {
                 String::new()
             }
             Command::Restart(Node(node)) => {
-                let (group, options) = (self.group.clone(), self.options.clone());
+                let options = self.options.clone();
                 let member = self.member(*node)?;
-                member.start(&group, &options);
+                member.start(&options);
                 describe(member) + "\n"
             }
             Command::Snapshot(node) => self.settle_at(*node, Member::snapshot)?,
@@ -313,6 +321,18 @@ impl goldenscript::Runner for Cluster {
         };
         Ok(output)
     }
+}
+
+fn change((step, Node(node)): &(String, Node)) -> Result<Change, String> {
+    let (node, card) = (*node, node.to_string().into_bytes().into());
+    Ok(match step.as_str() {
+        "add" => Change::AddVoter { node, card },
+        "learner" => Change::AddLearner { node, card },
+        "promote" => Change::Promote { node },
+        "remove" => Change::Remove { node },
+        "card" => Change::SetCard { node, card },
+        _ => return Err(format!("{step:?} is no step of a change")),
+    })
 }
 
 fn options(command: &Command, bug: Option<Bug>) -> (Options, usize) {
@@ -378,6 +398,9 @@ fn describe(member: &Member) -> String {
         let matched = status.matched.iter().map(|(node, index)| format!("{node}:{index}"));
         let matched = matched.collect::<Vec<_>>().join(" ");
         write!(text, " matched=[{matched}]").expect("a string takes every word");
+    }
+    if status.standing != Standing::Voter {
+        write!(text, " {:?}", status.standing).expect("a string takes every word");
     }
     text
 }

@@ -26,7 +26,7 @@ fn node(number: u64) -> NodeId {
 /// Two candidates in term 1, both of which have asked n3 for its vote. n3's disk takes its time.
 fn contested(bug: Option<Bug>) -> Cluster {
     let mut cluster = Cluster { bug, ..Cluster::default() };
-    cluster.build(3, Options { bug, ..Options::default() }, 64);
+    cluster.build(3, 0, Options { bug, ..Options::default() }, 64);
     cluster.set_disk(Mode::Manual, &[Node(node(3))]).expect("there is such a node");
     for candidate in [1, 2] {
         cluster.tick(&[Node(node(candidate))], Member::wake_at).expect("there is such a node");
@@ -51,10 +51,10 @@ impl Cluster {
                 self.settle_at(voter, |member| member.persist(1)).expect("n3 lives");
             }
             Step::Restart => {
-                let (group, options) = (self.group.clone(), self.options.clone());
+                let options = self.options.clone();
                 let member = self.member(voter.0).expect("there is such a node");
                 member.crash();
-                member.start(&group, &options);
+                member.start(&options);
             }
         }
     }

@@ -53,5 +53,6 @@ pub(super) fn command(payload: &Payload) -> String {
     match payload {
         Payload::Opening => "opening".to_owned(),
         Payload::Command(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Payload::Configuration(configuration) => format!("[{configuration}]"),
     }
 }

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 
+use althing_core::codec::Writer;
 use althing_core::{Ballot, Entry, Index, LogId, Payload, Record};
 
 use crate::fold::Fold;
@@ -26,6 +27,11 @@ impl Noted {
         let hash = match &entry.payload {
             Payload::Opening => 0,
             Payload::Command(bytes) => Fold::of(bytes),
+            Payload::Configuration(configuration) => {
+                let mut bytes = Vec::new();
+                configuration.encode(&mut Writer(&mut bytes));
+                Fold::of(&bytes)
+            }
         };
         Self { ballot: entry.id.ballot, hash }
     }

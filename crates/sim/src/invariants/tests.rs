@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use althing_core::Payload;
+use althing_consensus::Standing;
+use althing_core::{Configuration, Payload};
 
 use super::*;
 
@@ -26,6 +27,9 @@ fn status(role: Role, promise: Ballot, commit: u64) -> Status {
         commit: Index(commit),
         begin: LogId::ZERO,
         matched: Vec::new(),
+        standing: Standing::Voter,
+        configuration: Configuration::of((1..=3).map(node)).into(),
+        configured: Index::ZERO,
         transferring: None,
     }
 }

@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use althing_core::{
-    Ballot, ClusterId, Disk, DiskError, DiskErrorKind, DiskFile, Entry, Index, LogId, NodeId,
-    Payload, Random, Record,
+    Ballot, ClusterId, Configuration, Disk, DiskError, DiskErrorKind, DiskFile, Entry, Index,
+    LogId, NodeId, Payload, Random, Record,
 };
 use althing_storage::{Identity, OpenError, Opened, Options, Recovered, Store};
 
@@ -360,6 +360,11 @@ impl Model {
 
 pub(crate) fn node(number: u64) -> NodeId {
     NodeId::new(number).expect("not zero")
+}
+
+/// A group of one.
+pub(crate) fn members() -> Configuration {
+    Configuration::of([node(1)])
 }
 
 pub(crate) fn identity() -> Identity {
