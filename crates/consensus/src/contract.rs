@@ -343,7 +343,7 @@ impl fmt::Display for Role {
 /// What a replica is to its group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It votes and counts.
+    /// It votes and counts, or did as far as is known to be committed.
     Voter,
     /// It receives the log only.
     Learner,

@@ -81,11 +81,55 @@ pub enum Mark {
     Compacted,
     /// The faults ended while a minority stayed down.
     MinorityLeftDown,
+    /// Other voters began to take over.
+    JointBegun,
+    /// A voter came and another went in one change.
+    MemberReplaced,
+    /// A learner was added.
+    LearnerAdded,
+    /// A learner became a voter.
+    LearnerPromoted,
+    /// A learner was not promoted because it lacked too much.
+    LearnerBehind,
+    /// A learner was removed.
+    LearnerRemoved,
+    /// A member's card was changed.
+    CardChanged,
+    /// A change was refused because another was under way.
+    ChangeUnderWay,
+    /// A change was refused by a leader that was elected just now.
+    ChangeTooEarly,
+    /// A change was refused by a node that did not lead.
+    ChangeNotHere,
+    /// The name of a removed node was refused.
+    RemovedNameRefused,
+    /// A leader led on until its own removal was committed, and stepped down.
+    LeaderRemovedItself,
+    /// A node was told that it had been removed.
+    RemovalLearned,
+    /// A change was taken back with its entry.
+    ConfigurationTakenBack,
+    /// A node found changed members on its disk when it started.
+    ConfigurationRecovered,
+    /// A node learned the members from a snapshot.
+    ConfigurationInstalled,
+    /// A leader was elected in the middle of a change.
+    JointLedOn,
+    /// A node died in the middle of a change.
+    DeathInJoint,
+    /// A leader began to hand over.
+    TransferBegun,
+    /// It handed over.
+    TransferDone,
+    /// It gave up handing over.
+    TransferAbandoned,
+    /// It was asked to hand over and did not begin.
+    TransferRefused,
 }
 
 impl Mark {
     /// All of them, in order.
-    pub const ALL: [Self; 39] = [
+    pub const ALL: [Self; 61] = [
         Self::MessageLost,
         Self::MessageDuplicated,
         Self::MessageReordered,
@@ -125,6 +169,28 @@ impl Mark {
         Self::SwapKept,
         Self::Compacted,
         Self::MinorityLeftDown,
+        Self::JointBegun,
+        Self::MemberReplaced,
+        Self::LearnerAdded,
+        Self::LearnerPromoted,
+        Self::LearnerBehind,
+        Self::LearnerRemoved,
+        Self::CardChanged,
+        Self::ChangeUnderWay,
+        Self::ChangeTooEarly,
+        Self::ChangeNotHere,
+        Self::RemovedNameRefused,
+        Self::LeaderRemovedItself,
+        Self::RemovalLearned,
+        Self::ConfigurationTakenBack,
+        Self::ConfigurationRecovered,
+        Self::ConfigurationInstalled,
+        Self::JointLedOn,
+        Self::DeathInJoint,
+        Self::TransferBegun,
+        Self::TransferDone,
+        Self::TransferAbandoned,
+        Self::TransferRefused,
     ];
 
     /// Whether it is a fault that the simulator brings about, rather than something that followed.

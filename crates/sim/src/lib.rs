@@ -4,7 +4,7 @@
 //! log and snapshots, the same keyspace. Around them stands a world that is made up: a network that
 //! loses, repeats, delays and reorders messages and comes apart; disks that lose and tear what was
 //! not synced, fill up and fail; clocks that drift; processes that die at any moment or are not
-//! scheduled for a while. All of it is drawn from the seed, so a life that went wrong can be lived
+//! scheduled for a while; operators who add, remove and replace members all the while. All of it is drawn from the seed, so a life that went wrong can be lived
 //! again, step for step. Checkers look on: after every step at what must always hold
 //! ([`Invariant`]), at the end at what clients saw ([`linearizability`]), and at whether the
 //! cluster works again once nothing goes wrong any more.
@@ -18,8 +18,7 @@
 //! What it is not: it starts no thread and reads no clock. Seeds do not depend on one another, so
 //! whoever has several cores runs several seeds.
 //!
-//! Left out so far: bit rot and misdirected writes, replaced disks, changes of membership, mixed
-//! versions.
+//! Left out so far: bit rot and misdirected writes, replaced disks, mixed versions.
 
 pub mod linearizability;
 
@@ -82,6 +81,9 @@ pub fn run_with<P: Protocol>(
     live(seed, options, &protocol, options.diary_lines)
 }
 
+/// Sets the draws of what operators do apart from all others.
+const CHANGES: u64 = 0x6d65_6d62_6572_7321;
+
 fn live<P: Protocol>(
     seed: u64,
     options: &Options,
@@ -89,7 +91,8 @@ fn live<P: Protocol>(
     timeline_lines: usize,
 ) -> Outcome {
     let mut random = Random::new(seed);
-    let profile = Profile::draw(&mut random.fork());
+    let mut profile = Profile::draw(&mut random.fork());
+    profile.draw_changes(&mut Random::new(seed ^ CHANGES));
     let drawn = if random.chance(0.7) { 3 } else { 5 };
     let nodes = options.nodes.unwrap_or(drawn);
     let protocol = protocol(&profile.settings(), options);

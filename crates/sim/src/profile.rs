@@ -13,6 +13,8 @@ pub(crate) struct Profile {
     pub(crate) timing: Timing,
     pub(crate) sizes: Sizes,
     pub(crate) load: Load,
+    /// `None` where the members stay.
+    pub(crate) change: Option<Changes>,
     /// Clocks run at most this much too fast or too slow, in millionths.
     pub(crate) drift_max: i64,
 }
@@ -36,6 +38,48 @@ pub(crate) struct Faults {
     pub(crate) lasting: (Duration, Duration),
     /// How likely it is the leader that suffers, rather than anyone.
     pub(crate) at_leader: f64,
+}
+
+/// What operators do to the cluster.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Changes {
+    /// How many nodes wait to be added.
+    pub(crate) spares: usize,
+    /// Between one thing that an operator does and the next, on average.
+    pub(crate) pause_between: Duration,
+    /// How often each thing is done, relative to the others.
+    pub(crate) weights: [(Errand, u32); Errand::COUNT],
+    /// How likely an operator asks the node that leads, rather than any.
+    pub(crate) at_leader: f64,
+}
+
+/// What an operator can want.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Errand {
+    AddVoter,
+    AddLearner,
+    Promote,
+    Remove,
+    /// One comes, another goes.
+    Replace,
+    /// Two come, two go.
+    Exchange,
+    SetCard,
+    Transfer,
+}
+
+impl Errand {
+    pub(crate) const COUNT: usize = 8;
+    const ALL: [Self; Self::COUNT] = [
+        Self::AddVoter,
+        Self::AddLearner,
+        Self::Promote,
+        Self::Remove,
+        Self::Replace,
+        Self::Exchange,
+        Self::SetCard,
+        Self::Transfer,
+    ];
 }
 
 /// The kinds of faults that come from outside.
@@ -174,6 +218,7 @@ impl Profile {
             load,
             timing,
             drift_max: one_of(random, &[0, 500, 20_000, 150_000]),
+            change: None,
         };
         match one_of(random, &Temper::MIX) {
             Temper::Mixed => {}
@@ -182,6 +227,29 @@ impl Profile {
             Temper::SlowLogs => profile.write_slowly(),
         }
         profile
+    }
+
+    /// Half of all lives see operators at work. Drawn apart from everything else, so that the other
+    /// half is what it was before there were any.
+    pub(crate) fn draw_changes(&mut self, random: &mut Random) {
+        if random.chance(0.5) {
+            return;
+        }
+        let enabled = one_of(random, &[0.5, 0.9]);
+        let weights = Errand::ALL.map(|errand| {
+            let usual = match errand {
+                Errand::AddLearner | Errand::Promote | Errand::Remove | Errand::Replace => 3,
+                Errand::AddVoter | Errand::Exchange | Errand::Transfer => 2,
+                Errand::SetCard => 1,
+            };
+            (errand, if random.chance(enabled) { usual } else { 0 })
+        });
+        self.change = Some(Changes {
+            spares: one_of(random, &[1, 3, 4]),
+            pause_between: self.timing.election_timeout * one_of(random, &[1, 2, 4]) / 2,
+            weights,
+            at_leader: one_of(random, &[0.6, 0.95]),
+        });
     }
 
     fn elect_often(&mut self, random: &mut Random) {

@@ -2,7 +2,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use althing_consensus::{
-    Chunk, Message, Output, ProposalId, ReadId, ReadRefusal, Replica, Restart, Stored,
+    Chunk, Message, Output, ProposalId, ReadId, ReadRefusal, Replica, Restart, Standing, Stored,
+    TransferOutcome,
 };
 use althing_core::codec::Reader;
 use althing_core::{
@@ -23,6 +24,7 @@ use crate::invariants::Invariant;
 use crate::linearizability::Observed;
 use crate::shared::{Event, Reply, Shared};
 use crate::starting::{Starting, restore};
+use crate::world::Order;
 
 /// How many bytes of committed entries are taken from the log at once.
 const APPLY_BYTES: usize = 16 << 10;
@@ -53,6 +55,9 @@ pub(crate) struct Server<R: Replica> {
     snapshotted: Index,
     leader: Option<NodeId>,
     numbers: u64,
+    /// Where its members stand in the log.
+    configured: Index,
+    is_removed: bool,
     /// Proposals that wait, with the client's request.
     proposals: BTreeMap<ProposalId, (usize, Ballot)>,
     /// Reads that wait for the leader's word.
@@ -121,6 +126,10 @@ impl<R: Replica> Server<R> {
             format!("starts with {promise}, log from {begin}, {} entries", entries.len())
         });
         let applied = *begin;
+        let changed = |entry: &Entry| matches!(entry.payload, Payload::Configuration(_));
+        if restart.configuration != shared.founding_of(node) || entries.iter().any(changed) {
+            shared.mark(Mark::ConfigurationRecovered);
+        }
         let seed = shared.random.next_u64();
         let now = clock.show(shared.now);
         Self {
@@ -144,6 +153,8 @@ impl<R: Replica> Server<R> {
             snapshotted: applied.index,
             leader: None,
             numbers: 0,
+            configured: Index::ZERO,
+            is_removed: false,
             proposals: BTreeMap::new(),
             reads: BTreeMap::new(),
             ready: Vec::new(),
@@ -180,6 +191,9 @@ impl<R: Replica> Server<R> {
         }
         if self.writing.is_some() {
             shared.mark(Mark::DeathDuringWrite);
+        }
+        if self.configuration().is_joint() {
+            shared.mark(Mark::DeathInJoint);
         }
         let proposals = self.proposals.into_values().map(|(request, _)| request);
         let reads = self.reads.into_values().map(|(request, _)| request);
@@ -254,6 +268,28 @@ impl<R: Replica> Server<R> {
         self.go_on(shared)
     }
 
+    /// The members, as far as this node knows.
+    pub(crate) fn configuration(&self) -> Arc<Configuration> {
+        self.replica.status().configuration
+    }
+
+    /// An operator wants something.
+    pub(crate) fn obey(&mut self, shared: &mut Shared, order: Order) -> Result<(), Death> {
+        let now = self.clock.show(shared.now);
+        match order {
+            Order::Change(changes) => {
+                let before = self.configuration();
+                let outcome = self.replica.reconfigure(now, &changes);
+                shared.mark_change(&before, &changes, outcome);
+            }
+            Order::Transfer(to) => {
+                let begun = self.replica.transfer(now, to).is_ok();
+                shared.mark(if begun { Mark::TransferBegun } else { Mark::TransferRefused });
+            }
+        }
+        self.go_on(shared)
+    }
+
     /// The log thread is done with what it was given.
     pub(crate) fn log_written(&mut self, shared: &mut Shared) -> Result<(), Death> {
         self.disk.finish(Lane::Log);
@@ -292,7 +328,10 @@ impl<R: Replica> Server<R> {
                 self.replica.chunk_loaded(now, to, chunk);
             }
             Worked::Stored { id, stored } => {
-                if matches!(stored, Stored::Whole { .. }) {
+                if let Stored::Whole { configuration } = &stored {
+                    if **configuration != *self.configuration() {
+                        shared.mark(Mark::ConfigurationInstalled);
+                    }
                     shared.checker.snapshotted(self.id, id);
                 }
                 self.replica.chunk_stored(now, id, stored);
@@ -312,6 +351,13 @@ impl<R: Replica> Server<R> {
             self.carry_out(shared, output)?;
         }
         self.outputs = outputs;
+        if status.standing == Standing::Removed
+            && !self.is_removed
+            && !status.configuration.was_removed(self.id)
+        {
+            shared.mark(Mark::RemovalLearned);
+        }
+        self.is_removed |= status.standing == Standing::Removed;
         shared.checker.progressed(self.id, &status);
         self.apply(shared, status.commit)?;
         while let Some((to, message)) = self.outbox.pop() {
@@ -363,11 +409,33 @@ impl<R: Replica> Server<R> {
             }
             Output::StoreChunk(chunk) => self.jobs.push_back(Job::Store(chunk)),
             Output::Install { snapshot } => self.install(shared, snapshot)?,
-            Output::Transfer { .. } | Output::Configured { .. } => {}
+            Output::Transfer { to, outcome } => {
+                shared.note(self.node, || format!("hands over to {to}: {outcome:?}"));
+                shared.mark(match outcome {
+                    TransferOutcome::Done => Mark::TransferDone,
+                    TransferOutcome::Abandoned => Mark::TransferAbandoned,
+                });
+            }
+            Output::Configured { index, configuration } => {
+                if index < self.configured {
+                    shared.mark(Mark::ConfigurationTakenBack);
+                }
+                self.configured = index;
+                shared.note(self.node, || format!("has members {configuration} by {index}"));
+            }
             Output::Leader { round, leader } => {
                 let led = std::mem::replace(&mut self.leader, leader) == Some(self.id);
+                let status = self.replica.status();
                 if led && leader != Some(self.id) {
-                    shared.mark(Mark::LeaderDeposed);
+                    let removed = status.standing == Standing::Removed;
+                    shared.mark(if removed {
+                        Mark::LeaderRemovedItself
+                    } else {
+                        Mark::LeaderDeposed
+                    });
+                }
+                if leader == Some(self.id) && status.configuration.is_joint() {
+                    shared.mark(Mark::JointLedOn);
                 }
                 shared.note(self.node, || match leader {
                     Some(leader) => format!("knows {leader} as leader of term {round}"),

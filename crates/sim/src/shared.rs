@@ -1,9 +1,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use althing_consensus::Message;
+use althing_consensus::{ChangeRefusal, Message};
 use althing_core::codec::Writer;
-use althing_core::{Configuration, NodeId, Random, Time};
+use althing_core::{Change, Configuration, LogId, Misfit, NodeId, Random, Time};
 
 use crate::client::Ask;
 use crate::coverage::{Coverage, Mark};
@@ -43,6 +43,8 @@ pub(crate) enum Event {
     Mend(Cut),
     /// Something goes wrong.
     Fault,
+    /// An operator does something.
+    Operate,
     /// A client has thought.
     Think { client: usize },
     /// A client's patience is over.
@@ -118,6 +120,7 @@ struct Link {
 impl Shared {
     pub(crate) fn new(
         ids: Vec<NodeId>,
+        founding: Configuration,
         profile: Profile,
         timeline: Timeline,
         is_eager: bool,
@@ -128,12 +131,12 @@ impl Shared {
             now: Time::ZERO,
             queue: Queue::new(),
             network: Network::new(count, profile.weather, random.fork()),
-            checker: Checker::new(&ids, is_eager),
+            checker: Checker::new(&ids, &founding, is_eager),
             coverage: Coverage::default(),
             timeline,
             trace: Fold::new(),
             profile,
-            founding: Configuration::of(ids.iter().copied()),
+            founding,
             ids,
             random: random.fork(),
             is_slow: vec![[false; 2]; count],
@@ -155,6 +158,40 @@ impl Shared {
     pub(crate) fn founding_of(&self, node: usize) -> Configuration {
         let founds = self.founding.contains(self.ids[node]);
         if founds { self.founding.clone() } else { Configuration::default() }
+    }
+
+    /// Notes what became of an operator's change.
+    pub(crate) fn mark_change(
+        &mut self,
+        before: &Configuration,
+        changes: &[Change],
+        outcome: Result<LogId, ChangeRefusal>,
+    ) {
+        match outcome {
+            Ok(_) => changes.iter().for_each(|change| self.mark_step(before, change, changes)),
+            Err(ChangeRefusal::NotLeader(_)) => self.mark(Mark::ChangeNotHere),
+            Err(ChangeRefusal::NotYet) => self.mark(Mark::ChangeTooEarly),
+            Err(ChangeRefusal::UnderWay(_) | ChangeRefusal::Transferring) => {
+                self.mark(Mark::ChangeUnderWay);
+            }
+            Err(ChangeRefusal::Behind { .. }) => self.mark(Mark::LearnerBehind),
+            Err(ChangeRefusal::Misfit(Misfit::WasRemoved(_))) => {
+                self.mark(Mark::RemovedNameRefused);
+            }
+            Err(ChangeRefusal::Misfit(_)) => {}
+        }
+    }
+
+    fn mark_step(&mut self, before: &Configuration, change: &Change, changes: &[Change]) {
+        let adds = |change: &Change| matches!(change, Change::AddVoter { .. });
+        self.mark(match change {
+            Change::AddLearner { .. } => Mark::LearnerAdded,
+            Change::Promote { .. } => Mark::LearnerPromoted,
+            Change::Remove { node } if before.is_learner(*node) => Mark::LearnerRemoved,
+            Change::Remove { .. } if changes.iter().any(adds) => Mark::MemberReplaced,
+            Change::AddVoter { .. } | Change::Remove { .. } => Mark::JointBegun,
+            Change::SetCard { .. } => Mark::CardChanged,
+        });
     }
 
     /// Notes what a node did.

@@ -14,7 +14,7 @@ struct Hunt {
     harm: (Invariant, u64),
 }
 
-const HUNTS: [Hunt; 5] = [
+const HUNTS: [Hunt; 17] = [
     Hunt {
         bug: Bug::ForgetsVote,
         invariants: &[Invariant::Durability, Invariant::ElectionSafety],
@@ -35,7 +35,7 @@ const HUNTS: [Hunt; 5] = [
     },
     Hunt {
         bug: Bug::AcknowledgesEarly,
-        invariants: &[Invariant::Durability],
+        invariants: &[Invariant::Durability, Invariant::Quorum],
         eager: 10,
         harm: (Invariant::Durability, 10),
     },
@@ -49,6 +49,78 @@ const HUNTS: [Hunt; 5] = [
         ],
         eager: 50,
         harm: (Invariant::LogMatching, 100),
+    },
+    Hunt {
+        bug: Bug::SkipsJoint,
+        invariants: &[Invariant::Membership],
+        eager: 20,
+        harm: (Invariant::Membership, 20),
+    },
+    Hunt {
+        bug: Bug::LeavesJointEarly,
+        invariants: &[Invariant::Membership],
+        eager: 10,
+        harm: (Invariant::Membership, 10),
+    },
+    Hunt {
+        bug: Bug::ChangesEarly,
+        invariants: &[Invariant::Membership],
+        eager: 50,
+        harm: (Invariant::Membership, 50),
+    },
+    Hunt {
+        bug: Bug::AsksNewVotersOnly,
+        invariants: &[Invariant::Quorum, Invariant::Durability, Invariant::LeaderCompleteness],
+        eager: 20,
+        harm: (Invariant::LeaderCompleteness, 300),
+    },
+    Hunt {
+        bug: Bug::CountsLearners,
+        invariants: &[Invariant::Quorum, Invariant::Durability],
+        eager: 100,
+        harm: (Invariant::Durability, 100),
+    },
+    Hunt {
+        bug: Bug::CountsItself,
+        invariants: &[Invariant::Quorum, Invariant::Durability],
+        eager: 100,
+        harm: (Invariant::Durability, 100),
+    },
+    Hunt {
+        bug: Bug::KeepsConfiguration,
+        invariants: &[Invariant::Membership],
+        eager: 100,
+        harm: (Invariant::Membership, 100),
+    },
+    Hunt {
+        bug: Bug::ForgetsConfiguration,
+        invariants: &[Invariant::Membership],
+        eager: 10,
+        harm: (Invariant::Membership, 10),
+    },
+    Hunt {
+        bug: Bug::InstallsOldConfiguration,
+        invariants: &[Invariant::Membership],
+        eager: 100,
+        harm: (Invariant::Membership, 100),
+    },
+    Hunt {
+        bug: Bug::StaysWhenRemoved,
+        invariants: &[Invariant::Membership],
+        eager: 100,
+        harm: (Invariant::Membership, 100),
+    },
+    Hunt {
+        bug: Bug::LearnersStand,
+        invariants: &[Invariant::Membership],
+        eager: 200,
+        harm: (Invariant::Membership, 200),
+    },
+    Hunt {
+        bug: Bug::HandsOverBlindly,
+        invariants: &[Invariant::LeaderCompleteness],
+        eager: 100,
+        harm: (Invariant::LeaderCompleteness, 100),
     },
 ];
 

@@ -18,7 +18,8 @@ pub(crate) const SYNC_EVERY: u64 = 256 << 10;
 /// The format that is written. That of version 1 had no configuration, and is read.
 const FORMAT_VERSION: u32 = 2;
 const MAGIC: &[u8; 8] = b"ALTHSNAP";
-/// The header up to the configuration's length; all of it in version 1, whose checksum stands there.
+/// The header up to the configuration's length. In version 1 it is all, and the checksum stands
+/// there.
 const HEADER_START_SIZE: usize = 40;
 /// Above what the largest configuration takes, in bytes.
 const CONFIGURATION_SIZE_MAX: usize = 512 << 10;

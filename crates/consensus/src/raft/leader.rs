@@ -48,7 +48,8 @@ impl Raft {
             heartbeat_at: now,
             heartbeat_due: true,
             quorum_check_at: now + self.options.election_timeout,
-            is_leaving: false,
+            is_leaving: !self.configurations.current().contains(self.id)
+                && !self.has(Bug::StaysWhenRemoved),
             farewells: Vec::new(),
         });
         self.append_payload(Payload::Opening);
@@ -132,7 +133,8 @@ impl Raft {
         }
     }
 
-    /// Leader: whether this proposal comes for the first time, from a member; notes that it has come.
+    /// Leader: whether this proposal comes for the first time, and from a member; notes that it
+    /// has come.
     fn takes(&mut self, from: NodeId, id: ProposalId) -> bool {
         let Role::Leader(leader) = &mut self.role else { return false };
         leader.progress.get_mut(&from).is_some_and(|progress| progress.taken.take(id))

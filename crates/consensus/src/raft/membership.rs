@@ -19,7 +19,9 @@
 //! # Those who leave
 //! A leader that is not in the new configuration still leads until that is committed, without
 //! counting itself; having taken nothing more into its log since, it leaves nothing undecided. It
-//! hands over to the voter whose log is longest, and steps down.
+//! hands over to a voter whose log is as long, and steps down. If it dies before that, it may be
+//! the only one that holds the entry, and then nobody else can be elected: it stands for election
+//! though it does not count, and leads once more for as long as it takes to commit that entry.
 //!
 //! A removed server that does not know of it hears nothing any more and would like to lead. It asks
 //! before it opens a term (pre-vote), and those whose leader lives do not even look at the question
@@ -201,12 +203,21 @@ impl Raft {
         self.follow(now, self.term(), None);
     }
 
-    /// Whether this server may stand for election: it votes, under either set of voters.
+    /// Whether this server may stand for election.
     pub(super) fn may_stand(&self) -> bool {
-        let current = self.configurations.current();
-        let id = self.id;
-        let stands = current.is_voter(id) || (self.has(Bug::LearnersStand) && current.contains(id));
-        stands && !self.is_removed
+        let wrongly =
+            self.has(Bug::LearnersStand) && self.configurations.current().contains(self.id);
+        (self.is_voter() || wrongly) && !self.is_removed
+    }
+
+    /// Whether this server votes, under either set of voters, or did under the last configuration
+    /// that is known to be committed. The others may not have the entry that removes it yet, and
+    /// not be able to elect anyone else: its log is the longest. It does not count its own vote
+    /// then (thesis, section 4.2.2).
+    fn is_voter(&self) -> bool {
+        let (id, current) = (self.id, self.configurations.current());
+        let is_needed = || self.configurations.at(self.commit).is_some_and(|c| c.is_voter(id));
+        current.is_voter(id) || (!current.contains(id) && is_needed())
     }
 
     /// The other servers whose votes count.
@@ -219,7 +230,7 @@ impl Raft {
         let current = self.configurations.current();
         if self.is_removed || self.has_removed(self.id) {
             Standing::Removed
-        } else if current.is_voter(self.id) {
+        } else if self.is_voter() {
             Standing::Voter
         } else if current.contains(self.id) {
             Standing::Learner

@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use althing_core::codec::Writer;
-use althing_core::{Ballot, Entry, Index, LogId, Payload, Record};
+use althing_core::{Ballot, Configuration, Entry, Index, LogId, Payload, Record};
 
 use crate::fold::Fold;
 
@@ -12,6 +13,8 @@ pub(super) struct Memory {
     pub(super) promise: Ballot,
     pub(super) begin: LogId,
     entries: VecDeque<Noted>,
+    /// The configurations among them, with their places.
+    configurations: Vec<(Index, Arc<Configuration>)>,
 }
 
 /// An entry without its bytes.
@@ -39,7 +42,27 @@ impl Noted {
 
 impl Memory {
     pub(super) fn new(promise: Ballot, begin: LogId, entries: &[Entry]) -> Self {
-        Self { promise, begin, entries: entries.iter().map(Noted::of).collect() }
+        let mut memory = Self { promise, begin, ..Self::default() };
+        memory.extend(entries);
+        memory
+    }
+
+    fn extend(&mut self, entries: &[Entry]) {
+        self.entries.extend(entries.iter().map(Noted::of));
+        self.configurations.extend(entries.iter().filter_map(configuration_of));
+    }
+
+    /// The last configuration among the entries before `index`.
+    pub(super) fn configuration_before(
+        &self,
+        index: Index,
+    ) -> Option<&(Index, Arc<Configuration>)> {
+        self.configurations.iter().rev().find(|(at, _)| *at < index)
+    }
+
+    /// The last configuration among the entries.
+    pub(super) fn configuration(&self) -> Option<&(Index, Arc<Configuration>)> {
+        self.configurations.last()
     }
 
     pub(super) fn last(&self) -> LogId {
@@ -63,7 +86,7 @@ impl Memory {
             Record::Append(entries) => {
                 let Some(first) = entries.first() else { return };
                 self.truncate(first.id.index);
-                self.entries.extend(entries.iter().map(Noted::of));
+                self.extend(entries);
             }
             Record::Begin(id) => self.begin_at(*id),
         }
@@ -73,6 +96,7 @@ impl Memory {
     fn truncate(&mut self, from: Index) {
         let keep = from.0.saturating_sub(self.begin.index.0 + 1);
         self.entries.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+        self.configurations.retain(|(index, _)| *index < from);
     }
 
     pub(super) fn begin_at(&mut self, id: LogId) {
@@ -82,8 +106,10 @@ impl Memory {
         if self.holds(id) {
             let count = usize::try_from(id.index.since(self.begin.index)).unwrap_or(usize::MAX);
             self.entries.drain(..count);
+            self.configurations.retain(|(index, _)| *index > id.index);
         } else {
             self.entries.clear();
+            self.configurations.clear();
         }
         self.begin = id;
     }
@@ -93,5 +119,13 @@ impl Memory {
         let mut moved = self.clone();
         moved.begin_at(other.begin);
         moved == *other
+    }
+}
+
+/// The configuration in this entry, with its place.
+pub(super) fn configuration_of(entry: &Entry) -> Option<(Index, Arc<Configuration>)> {
+    match &entry.payload {
+        Payload::Configuration(configuration) => Some((entry.id.index, Arc::clone(configuration))),
+        Payload::Opening | Payload::Command(_) => None,
     }
 }

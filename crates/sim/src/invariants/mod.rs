@@ -5,17 +5,20 @@
 //! properties of Raft are those of figure 3 of the paper; with ballots for terms they hold of
 //! Multi-Paxos as well, as far as it has leaders.
 
+mod members;
 mod memory;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 
 use althing_consensus::{ProposalId, Role, Status};
-use althing_core::{Ballot, Entry, Index, LogId, NodeId, Op, Record};
+use althing_core::{Ballot, Configuration, Entry, Index, LogId, NodeId, Op, Record};
 
-use memory::{Memory, Noted};
+use members::{Members, agree};
+use memory::{Memory, Noted, configuration_of};
 
 /// What was broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +39,12 @@ pub enum Invariant {
     Monotonic,
     /// What is committed is durable on a quorum, and stays so.
     Durability,
+    /// Whoever leads was elected by a quorum of the voters that its log names.
+    Quorum,
+    /// The members in force are those that the log names; they change one step at a time, so that
+    /// no two steps can decide apart; only voters lead; who was removed stays so, and never commits
+    /// a command again.
+    Membership,
     /// A node comes back with what was durable, and nothing that was never written.
     Recovery,
     /// A proposal is applied once at most, and never after it was refused.
@@ -59,6 +68,8 @@ impl fmt::Display for Invariant {
             Self::EqualState => "Equal State",
             Self::Monotonic => "Monotonic",
             Self::Durability => "Durability",
+            Self::Quorum => "Quorum",
+            Self::Membership => "Membership",
             Self::Recovery => "Recovery",
             Self::ProposalOutcome => "Proposal Outcome",
             Self::Linearizability => "Linearizability",
@@ -89,6 +100,8 @@ pub(crate) struct Checker {
     /// Whether to report also what has done no harm yet, but can.
     is_eager: bool,
     nodes: BTreeMap<NodeId, Account>,
+    founders: Configuration,
+    members: Members,
     leaders: BTreeMap<u64, NodeId>,
     /// Every entry that was ever in a log: what it carries, and the ballot of the one before it.
     entries: BTreeMap<LogId, Linked>,
@@ -122,6 +135,11 @@ struct Account {
     applied: Index,
     leads: Option<u64>,
     is_alive: bool,
+    /// The members that it went by last, and the place of the entry that the checker held against
+    /// it.
+    went_by: Option<(Index, Arc<Configuration>)>,
+    /// Changes that it appended as a leader in this step, each with the place of the one before.
+    changed: Vec<(Index, LogId)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -154,9 +172,11 @@ impl Account {
 }
 
 impl Checker {
-    pub(crate) fn new(nodes: &[NodeId], is_eager: bool) -> Self {
+    pub(crate) fn new(nodes: &[NodeId], founding: &Configuration, is_eager: bool) -> Self {
         Self {
             is_eager,
+            founders: founding.clone(),
+            members: Members::new(founding.clone()),
             nodes: nodes.iter().map(|node| (*node, Account::default())).collect(),
             leaders: BTreeMap::new(),
             entries: BTreeMap::new(),
@@ -183,6 +203,28 @@ impl Checker {
     /// The last committed place.
     pub(crate) fn committed(&self) -> Index {
         Index(self.committed.len() as u64)
+    }
+
+    /// The members, as far as it is committed.
+    pub(crate) fn members(&self) -> &Configuration {
+        self.members.committed()
+    }
+
+    /// Whether those who are up are enough, whichever of the configurations that may be in force
+    /// is.
+    pub(crate) fn suffice(&self, is_up: impl Fn(NodeId) -> bool) -> bool {
+        let (committed, last) = self.members.committed_at(Index(u64::MAX));
+        let written = self.nodes.values().flat_map(|account| {
+            let written = account.written.configuration();
+            [written, account.durable.configuration()].into_iter().flatten()
+        });
+        let issued = self.nodes.values().flat_map(|account| &account.issued);
+        let issued = issued.flat_map(|(_, records)| records).flat_map(|record| match record {
+            Record::Append(entries) => entries.iter().filter_map(configuration_of).collect(),
+            Record::Promise(_) | Record::Begin(_) => Vec::new(),
+        });
+        let mut all = written.cloned().chain(issued).filter(|(index, _)| index > committed);
+        agree(last, &is_up) && all.all(|(_, configuration)| agree(&configuration, &is_up))
     }
 
     pub(crate) fn report(&mut self, invariant: Invariant, detail: String) {
@@ -224,6 +266,7 @@ impl Checker {
         self.require(!(overwrites && leads.is_some()), Invariant::LeaderAppendOnly, || {
             format!("{node} leads in term {leads:?} and overwrites {}", first.id)
         });
+        self.changed(node, entries);
         for entry in entries {
             let linked = Linked { previous, hash: Noted::of(entry).hash };
             previous = entry.id.ballot;
@@ -238,6 +281,37 @@ impl Checker {
         overwrites
     }
 
+    /// Every change of members must fit the one before it in the log where it appears first.
+    fn changed(&mut self, node: NodeId, entries: &[Entry]) {
+        for entry in entries {
+            let Some((index, configuration)) = configuration_of(entry) else { continue };
+            if !self.members.take(entry.id, &configuration) {
+                continue;
+            }
+            let earlier = entries.iter().take_while(|earlier| earlier.id.index < index);
+            let before = match earlier.filter_map(configuration_of).last() {
+                Some(before) => before,
+                None => self.in_force(node, index),
+            };
+            if let Some(why) = Members::misstep(&before.1, &configuration) {
+                let (before, id) = (&before.1, entry.id);
+                let detail = format!("{node} goes from {before} to {configuration} by {id}: {why}");
+                self.report(Invariant::Membership, detail);
+            }
+            self.account(node).changed.push((before.0, entry.id));
+        }
+    }
+
+    /// The members that a node's log names before `index`, and where.
+    fn in_force(&mut self, node: NodeId, index: Index) -> (Index, Arc<Configuration>) {
+        let written = &self.account(node).written;
+        let begin = written.begin.index;
+        match written.configuration_before(index) {
+            Some(found) => found.clone(),
+            None => self.members.committed_at(begin).clone(),
+        }
+    }
+
     /// A node's writes up to `op` are durable.
     pub(crate) fn persisted(&mut self, node: NodeId, op: Op) {
         let account = self.nodes.get_mut(&node).expect("every node has an account");
@@ -249,6 +323,9 @@ impl Checker {
                     lost = lost.or_else(|| overwritten(committed, &account.durable, entries));
                 }
                 account.durable.take(record);
+                if let Record::Promise(Ballot { round, node: Some(candidate) }) = record {
+                    self.members.vote(*round, node, *candidate);
+                }
             }
         }
         if let Some(id) = lost {
@@ -298,6 +375,8 @@ impl Checker {
         if begin.index > account.snapshot.index {
             account.snapshot = begin;
         }
+        account.changed.clear();
+        account.went_by = None;
         account.promise = promise;
         account.commit = begin.index;
         account.applied = begin.index;
@@ -312,6 +391,9 @@ impl Checker {
         self.require(begin.index >= snapshot.index, Invariant::Recovery, || {
             format!("{node} came back at {begin} although a snapshot at {snapshot} was durable")
         });
+        if let Some(candidate) = promise.node {
+            self.members.vote(promise.round, node, candidate);
+        }
         self.state_at(node, begin.index, state);
     }
 
@@ -401,6 +483,33 @@ impl Checker {
         if status.commit > commit {
             self.committed_to(node, status.commit, status.promise.round);
         }
+        self.goes_by(node, status);
+        for (before, id) in std::mem::take(&mut self.account(node).changed) {
+            let committed = self.committed();
+            self.require(before <= committed, Invariant::Membership, || {
+                format!("{node} appended {id} before the change at {before} was committed")
+            });
+        }
+    }
+
+    /// A node must go by the members that its log names.
+    fn goes_by(&mut self, node: NodeId, status: &Status) {
+        let (index, expected) = self.in_force(node, Index(u64::MAX));
+        let founds = self.founders.contains(node);
+        let account = self.account(node);
+        let same = account.went_by.as_ref().is_some_and(|(at, configuration)| {
+            *at == index && Arc::ptr_eq(configuration, &status.configuration)
+        });
+        if same {
+            return;
+        }
+        account.went_by = Some((index, Arc::clone(&status.configuration)));
+        // Who was added learns the members from the first entry that names them.
+        let waits = status.configuration.is_empty() && !founds && index == Index::ZERO;
+        self.require(waits || *status.configuration == *expected, Invariant::Membership, || {
+            let actual = &status.configuration;
+            format!("{node} goes by {actual}, but its log names {expected} at {index}")
+        });
     }
 
     /// A proposal of this node was said never to be applied.
@@ -434,6 +543,19 @@ impl Checker {
         self.require(leader == node, Invariant::ElectionSafety, || {
             format!("{leader} and {node} both lead in term {round}")
         });
+        let (_, configuration) = self.in_force(node, Index(u64::MAX));
+        // Who is being removed is needed until that is committed.
+        let votes = configuration.is_voter(node)
+            || (!configuration.contains(node) && self.members.was_voter(node));
+        self.require(votes, Invariant::Membership, || {
+            format!("{node} leads in term {round} and is no voter of {configuration}")
+        });
+        if self.is_eager {
+            let elected = self.members.elected(round, node, &configuration);
+            self.require(elected, Invariant::Quorum, || {
+                format!("{node} leads in term {round} without the votes of {configuration}")
+            });
+        }
         let last = self.committed.iter().rev().find(|committed| committed.round < round);
         let Some(Committed { id, .. }) = last.copied() else { return };
         self.require_complete(node, round, id);
@@ -442,14 +564,20 @@ impl Checker {
     /// What is committed must be in the log of every later leader; so nobody who lacks it may be
     /// able to become one, with the votes of those whose logs are no more up to date.
     fn require_unelectable_without(&mut self, node: NodeId, id: LogId) {
-        let lasts: Vec<LogId> = self.nodes.values().map(|account| account.durable.last()).collect();
-        let electable = self.nodes.iter().find(|(_, account)| {
-            let last = account.durable.last();
-            let votes = lasts.iter().filter(|other| **other <= last).count();
-            !account.keeps(id) && votes * 2 > lasts.len()
+        let last_of = |account: &Account| account.durable.last();
+        let electable = self.nodes.iter().find(|(other, account)| {
+            let (begin, last) = (account.durable.begin.index, last_of(account));
+            let named = account.durable.configuration();
+            let (_, configuration) = named.unwrap_or_else(|| self.members.committed_at(begin));
+            let waits = named.is_none() && !self.founders.contains(**other);
+            let votes = |voter| self.nodes.get(&voter).is_some_and(|voter| last_of(voter) <= last);
+            !account.keeps(id)
+                && !waits
+                && configuration.is_voter(**other)
+                && agree(configuration, votes)
         });
         if let Some((other, account)) = electable {
-            let last = account.durable.last();
+            let last = last_of(account);
             let detail = format!(
                 "{node} committed {id}, but {other}, with a log up to {last}, can still be elected"
             );
@@ -483,11 +611,21 @@ impl Checker {
             }
         }
         let Some(last) = news.last().copied() else { return };
+        let is_command = |id: &&LogId| self.entries.get(*id).is_some_and(|linked| linked.hash != 0);
+        if let Some(removed) = self.members.removed_at(node)
+            && let Some(id) = news.iter().find(is_command)
+        {
+            let detail = format!("{node} committed {id}, and was removed at {removed}");
+            self.report(Invariant::Membership, detail);
+        }
+        news.iter().for_each(|id| self.members.commit(*id));
         self.committed.extend(news.into_iter().map(|id| Committed { id, round }));
-        let keepers = self.nodes.values().filter(|account| account.keeps(last)).count();
-        let majority = keepers * 2 > self.nodes.len();
-        self.require(majority, Invariant::Durability, || {
-            format!("{node} committed {last}, which is durable on {keepers} nodes only")
+        let (_, configuration) = self.in_force(node, Index(u64::MAX));
+        let keeps = |node| self.nodes.get(&node).is_some_and(|account| account.keeps(last));
+        let durable = agree(&configuration, keeps);
+        let keepers: Vec<NodeId> = self.nodes.keys().copied().filter(|node| keeps(*node)).collect();
+        self.require(durable, Invariant::Durability, || {
+            format!("{node} committed {last}, durable on {keepers:?} only, under {configuration}")
         });
         if self.is_eager {
             self.require_unelectable_without(node, last);

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use althing_consensus::Standing;
-use althing_core::{Configuration, Payload};
+use althing_core::{Change, Configuration, Payload};
 
 use super::*;
 
@@ -37,7 +37,8 @@ fn status(role: Role, promise: Ballot, commit: u64) -> Status {
 /// Three nodes that hold and know nothing.
 fn checker() -> Checker {
     let nodes: Vec<NodeId> = (1..=3).map(node).collect();
-    let mut checker = Checker::new(&nodes, false);
+    let founding = Configuration::of(nodes.iter().copied());
+    let mut checker = Checker::new(&nodes, &founding, false);
     for node in nodes {
         checker.recovered(node, Ballot::ZERO, LogId::ZERO, &[], 0);
     }
@@ -203,4 +204,144 @@ fn a_proposal_with_two_outcomes() {
     checker.proposal_applied(node(1), ProposalId(7), Index(4));
     checker.proposal_applied(node(1), ProposalId(8), Index(5));
     assert_eq!(broken(&checker), [Invariant::ProposalOutcome; 2]);
+}
+
+/// The configuration of these voters, with this change made in one step.
+fn members(voters: impl IntoIterator<Item = u64>, changes: &[Change]) -> Configuration {
+    let before = Configuration::of(voters.into_iter().map(node));
+    if changes.is_empty() { before } else { before.changed(changes).expect("it fits") }
+}
+
+fn add(number: u64) -> Change {
+    Change::AddVoter { node: node(number), card: Arc::default() }
+}
+
+fn remove(number: u64) -> Change {
+    Change::Remove { node: node(number) }
+}
+
+fn configures(id: LogId, configuration: &Configuration) -> Entry {
+    Entry { id, payload: Payload::Configuration(configuration.clone().into()) }
+}
+
+fn goes_by(status: Status, configuration: &Configuration) -> Status {
+    Status { configuration: configuration.clone().into(), ..status }
+}
+
+/// Five nodes, of which three founded the cluster; the first leads in term 1.
+fn checker_of_five() -> Checker {
+    let nodes: Vec<NodeId> = (1..=5).map(node).collect();
+    let mut checker = Checker::new(&nodes, &members(1..=3, &[]), false);
+    for node in nodes {
+        checker.recovered(node, Ballot::ZERO, LogId::ZERO, &[], 0);
+    }
+    checker.leads(node(1), &status(Role::Leader, Ballot::new(1, node(1)), 0));
+    assert_eq!(checker.violations(), []);
+    checker
+}
+
+#[test]
+fn two_configurations_that_decide_apart() {
+    let mut checker = checker_of_five();
+    let joint = members(1..=3, &[remove(1), add(4)]);
+    write(&mut checker, 1, 1, &[configures(id(1, 1, 1), &joint)]);
+    assert_eq!(broken(&checker), []);
+    write(&mut checker, 2, 1, &[configures(id(2, 2, 1), &joint.settled())]);
+    assert_eq!(broken(&checker), [Invariant::Membership]);
+}
+
+#[test]
+fn a_change_before_the_last_one_is_committed() {
+    for (holders, expected) in [(2, &[][..]), (1, &[Invariant::Membership][..])] {
+        let mut checker = checker_of_five();
+        let lead = Ballot::new(1, node(1));
+        let joint = members(1..=3, &[add(4)]);
+        for at in 1..=holders {
+            write(&mut checker, at, 1, &[configures(id(1, 1, 1), &joint)]);
+        }
+        checker.progressed(node(1), &goes_by(status(Role::Leader, lead, 0), &joint));
+        let settled = joint.settled();
+        write(&mut checker, 1, 2, &[configures(id(1, 1, 2), &settled)]);
+        let commit = u64::from(holders == 2);
+        checker.progressed(node(1), &goes_by(status(Role::Leader, lead, commit), &settled));
+        // Three of the four new voters would have to hold it, but that is another matter.
+        let found: Vec<Invariant> =
+            broken(&checker).into_iter().filter(|it| *it != Invariant::Durability).collect();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn a_commit_that_only_learners_or_one_set_of_voters_hold() {
+    let learner = Change::AddLearner { node: node(4), card: Arc::default() };
+    for changes in [&[learner][..], &[remove(1), remove(2), remove(3), add(4), add(5)]] {
+        let mut checker = checker_of_five();
+        let next = members(1..=3, changes);
+        for at in [1, 4, 5] {
+            write(&mut checker, at, 1, &[configures(id(1, 1, 1), &next)]);
+        }
+        let status = status(Role::Leader, Ballot::new(1, node(1)), 1);
+        checker.progressed(node(1), &goes_by(status, &next));
+        assert_eq!(broken(&checker), [Invariant::Durability]);
+    }
+}
+
+#[test]
+fn a_node_that_goes_by_other_members_than_its_log_names() {
+    let mut checker = checker_of_five();
+    let follows = status(Role::Follower, Ballot::ZERO, 0);
+    let waits = goes_by(follows.clone(), &Configuration::default());
+    checker.progressed(node(2), &follows);
+    checker.progressed(node(4), &waits);
+    assert_eq!(broken(&checker), []);
+    checker.progressed(node(2), &waits);
+    assert_eq!(broken(&checker), [Invariant::Membership]);
+}
+
+#[test]
+fn a_leader_that_is_no_voter_or_was_not_voted_for() {
+    let mut checker = checker_of_five();
+    checker.is_eager = true;
+    let vote = [Record::Promise(Ballot::new(2, node(2)))];
+    for at in [2, 4, 5] {
+        checker.issued(node(at), Op(1), &vote);
+        checker.persisted(node(at), Op(1));
+    }
+    let leads = |leader| status(Role::Leader, Ballot::new(2, node(leader)), 0);
+    checker.leads(node(2), &leads(2));
+    assert_eq!(broken(&checker), [Invariant::Quorum], "4 and 5 are no members");
+
+    let mut checker = checker_of_five();
+    checker.leads(node(4), &leads(4));
+    assert_eq!(broken(&checker), [Invariant::Membership]);
+}
+
+#[test]
+fn a_removed_node_that_comes_back_or_commits_a_command() {
+    let mut checker = checker_of_five();
+    let lead = Ballot::new(1, node(1));
+    let joint = members(1..=3, &[remove(1)]);
+    let settled = joint.settled();
+    for (index, configuration) in [(1, &joint), (2, &settled)] {
+        let entry = configures(id(1, 1, index), configuration);
+        for at in 1..=3 {
+            write(&mut checker, at, index, std::slice::from_ref(&entry));
+        }
+        let status = goes_by(status(Role::Leader, lead, index), configuration);
+        checker.progressed(node(1), &status);
+    }
+    assert_eq!(broken(&checker), []);
+    let opening = Entry { id: id(1, 1, 3), payload: Payload::Opening };
+    for (index, entry) in [(3, opening), (4, entry(id(1, 1, 4), "a"))] {
+        assert_eq!(broken(&checker), []);
+        for at in 1..=3 {
+            write(&mut checker, at, index, std::slice::from_ref(&entry));
+        }
+        checker.progressed(node(1), &goes_by(status(Role::Leader, lead, index), &settled));
+    }
+    assert_eq!(broken(&checker), [Invariant::Membership], "an opening is no command");
+
+    let back = members(1..=3, &[]);
+    write(&mut checker, 2, 5, &[configures(id(2, 2, 5), &back)]);
+    assert_eq!(broken(&checker), [Invariant::Membership; 2]);
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use althing_core::Time;
+use althing_core::{NodeId, Time};
 
 use super::{Stage, World};
 use crate::Protocol;
@@ -45,7 +45,10 @@ impl<P: Protocol> World<P> {
         let leader = self.nodes.iter().position(|node| node.server().is_some_and(Server::leads));
         match leader {
             Some(leader) if self.fate.chance(at_leader) => leader,
-            _ => self.fate.below(self.nodes.len() as u64) as usize,
+            _ => {
+                let anyone = self.fate.below(self.nodes.len() as u64) as usize;
+                self.among_members(anyone)
+            }
         }
     }
 
@@ -149,8 +152,14 @@ impl<P: Protocol> World<P> {
         let minority = (self.nodes.len() as u64 - 1) / 2;
         for _ in 0..=self.fate.below(minority) {
             let node = self.fate.below(self.nodes.len() as u64) as usize;
-            self.nodes[node].is_left_down = true;
-            self.kill(node, Ending::Power);
+            let is_up = |id: NodeId| {
+                let other = self.shared.ids.iter().position(|other| *other == id);
+                other.is_some_and(|other| other != node && !self.nodes[other].is_left_down)
+            };
+            if self.shared.checker.suffice(is_up) {
+                self.nodes[node].is_left_down = true;
+                self.kill(node, Ending::Power);
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
 mod fate;
+mod operator;
 mod requests;
+
+pub(crate) use operator::Order;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use althing_consensus::Replica;
-use althing_core::{NodeId, Random, Time};
+use althing_core::{Configuration, NodeId, Random, Time};
 
 use crate::client::Client;
 use crate::clock::Clock;
@@ -39,6 +42,8 @@ pub(crate) struct World<P: Protocol> {
     calm_at: Time,
     /// Whoever draws faults.
     fate: Random,
+    /// Whoever draws what operators do.
+    operator: Random,
     operations: u64,
 }
 
@@ -89,13 +94,17 @@ impl<P: Protocol> World<P> {
         timeline: Timeline,
         random: &mut Random,
     ) -> Self {
-        let ids: Vec<NodeId> = (1..=nodes as u64).filter_map(NodeId::new).collect();
-        let mut shared = Shared::new(ids.clone(), profile, timeline, options.is_eager, random);
+        let spares = profile.change.as_ref().map_or(0, |change| change.spares);
+        let ids: Vec<NodeId> = (1..=(nodes + spares) as u64).filter_map(NodeId::new).collect();
+        let founding = Configuration::of(ids.iter().copied().take(nodes));
+        let is_eager = options.is_eager;
+        let mut shared = Shared::new(ids.clone(), founding, profile, timeline, is_eager, random);
         let mut fate = random.fork();
+        let count = nodes;
         let nodes: Vec<Node<P::Replica>> =
             ids.iter().map(|_| Node::new(&mut shared, random)).collect();
         let clients: Vec<Client> = (0..shared.profile.load.clients)
-            .map(|_| Client::new(&ids, &shared.profile.load, random.fork()))
+            .map(|_| Client::new(&ids[..count], &shared.profile.load, random.fork()))
             .collect();
         let election_timeout = shared.profile.timing.election_timeout;
         for node in 0..nodes.len() {
@@ -108,6 +117,10 @@ impl<P: Protocol> World<P> {
         let calm_at = Time::ZERO + options.storm;
         shared.queue.push(Time::ZERO + election_timeout, Event::Fault);
         shared.queue.push(calm_at, Event::Calm);
+        let operator = fate.clone().fork();
+        if shared.profile.change.is_some() {
+            shared.queue.push(Time::ZERO + election_timeout * 3, Event::Operate);
+        }
         Self {
             protocol,
             shared,
@@ -117,6 +130,7 @@ impl<P: Protocol> World<P> {
             stage: Stage::Stormy,
             calm_at,
             fate,
+            operator,
             operations: 0,
         }
     }
@@ -195,6 +209,7 @@ impl<P: Protocol> World<P> {
             }
             Event::Mend(cut) => self.shared.network.mend(&cut),
             Event::Fault => self.strike(),
+            Event::Operate => self.operate(),
             Event::Think { client } => self.think(client),
             Event::GiveUp { client, request } => self.give_up(client, request),
             Event::Calm => self.calm(),

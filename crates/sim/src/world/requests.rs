@@ -17,6 +17,8 @@ impl<P: Protocol> World<P> {
         if matches!(self.stage, Stage::Settling | Stage::Over) {
             return;
         }
+        let node = self.clients[client].node;
+        self.clients[client].node = self.among_members(node);
         let count = self.nodes.len();
         let fresh = self.requests.len() as u64 + 1;
         let revision = self.nodes[self.clients[client].node]
@@ -134,9 +136,13 @@ impl<P: Protocol> World<P> {
     }
 
     fn agreement(&self) -> Result<(), String> {
+        let members = self.shared.checker.members();
+        if members.is_joint() {
+            return Err(format!("the members are still {members}"));
+        }
         let mut first: Option<(NodeId, Index, u64)> = None;
         for (node, id) in self.nodes.iter().zip(&self.shared.ids) {
-            if node.is_left_down {
+            if node.is_left_down || !members.contains(*id) {
                 continue;
             }
             let Some(server) = node.server() else { return Err(format!("{id} is not up")) };
