@@ -45,8 +45,8 @@ pub trait Replica {
     /// never with the old one.
     fn read(&mut self, now: Time, id: ReadId);
 
-    /// The group's members should change so, all of it at once. `Ok` names the entry that says so in
-    /// the log of this leader. Once that very entry is committed, the change is decided; once a
+    /// The group's members should change so, all of it at once. `Ok` names the entry that says so
+    /// in the log of this leader. Once that very entry is committed, the change is decided; once a
     /// configuration that is not joint is committed at or after it, the change is complete. If
     /// another entry is committed at its place, the change was never made.
     ///

@@ -58,12 +58,25 @@ fn a_script_that_expects_something_else_fails() {
 fn every_planted_bug_is_told_by_a_script() {
     use althing_consensus::raft::Bug;
 
-    let wrong: [(Bug, fn() -> Cluster); 5] = [
+    let wrong: [(Bug, fn() -> Cluster); 18] = [
         (Bug::ForgetsVote, || Cluster::with_bug(Bug::ForgetsVote)),
         (Bug::CommitsOldTerms, || Cluster::with_bug(Bug::CommitsOldTerms)),
         (Bug::ReadsUnconfirmed, || Cluster::with_bug(Bug::ReadsUnconfirmed)),
         (Bug::AcknowledgesEarly, || Cluster::with_bug(Bug::AcknowledgesEarly)),
         (Bug::KeepsConflicts, || Cluster::with_bug(Bug::KeepsConflicts)),
+        (Bug::SkipsJoint, || Cluster::with_bug(Bug::SkipsJoint)),
+        (Bug::LeavesJointEarly, || Cluster::with_bug(Bug::LeavesJointEarly)),
+        (Bug::ChangesEarly, || Cluster::with_bug(Bug::ChangesEarly)),
+        (Bug::AsksNewVotersOnly, || Cluster::with_bug(Bug::AsksNewVotersOnly)),
+        (Bug::CountsLearners, || Cluster::with_bug(Bug::CountsLearners)),
+        (Bug::CountsItself, || Cluster::with_bug(Bug::CountsItself)),
+        (Bug::KeepsConfiguration, || Cluster::with_bug(Bug::KeepsConfiguration)),
+        (Bug::ForgetsConfiguration, || Cluster::with_bug(Bug::ForgetsConfiguration)),
+        (Bug::InstallsOldConfiguration, || Cluster::with_bug(Bug::InstallsOldConfiguration)),
+        (Bug::StaysWhenRemoved, || Cluster::with_bug(Bug::StaysWhenRemoved)),
+        (Bug::LeavesSilently, || Cluster::with_bug(Bug::LeavesSilently)),
+        (Bug::LearnersStand, || Cluster::with_bug(Bug::LearnersStand)),
+        (Bug::HandsOverBlindly, || Cluster::with_bug(Bug::HandsOverBlindly)),
     ];
     for (bug, cluster) in wrong {
         let told = scripts().into_iter().filter(|path| {

@@ -4,10 +4,10 @@
 //! log and snapshots, the same keyspace. Around them stands a world that is made up: a network that
 //! loses, repeats, delays and reorders messages and comes apart; disks that lose and tear what was
 //! not synced, fill up and fail; clocks that drift; processes that die at any moment or are not
-//! scheduled for a while; operators who add, remove and replace members all the while. All of it is drawn from the seed, so a life that went wrong can be lived
-//! again, step for step. Checkers look on: after every step at what must always hold
-//! ([`Invariant`]), at the end at what clients saw ([`linearizability`]), and at whether the
-//! cluster works again once nothing goes wrong any more.
+//! scheduled for a while; operators who add, remove and replace members all the while. All of it is
+//! drawn from the seed, so a life that went wrong can be lived again, step for step. Checkers look
+//! on: after every step at what must always hold ([`Invariant`]), at the end at what clients saw
+//! ([`linearizability`]), and at whether the cluster works again once nothing goes wrong any more.
 //!
 //! ```
 //! let outcome = althing_sim::run(7, &althing_sim::Options::default());

@@ -411,10 +411,8 @@ impl<R: Replica> Server<R> {
             Output::Install { snapshot } => self.install(shared, snapshot)?,
             Output::Transfer { to, outcome } => {
                 shared.note(self.node, || format!("hands over to {to}: {outcome:?}"));
-                shared.mark(match outcome {
-                    TransferOutcome::Done => Mark::TransferDone,
-                    TransferOutcome::Abandoned => Mark::TransferAbandoned,
-                });
+                let done = outcome == TransferOutcome::Done;
+                shared.mark(if done { Mark::TransferDone } else { Mark::TransferAbandoned });
             }
             Output::Configured { index, configuration } => {
                 if index < self.configured {

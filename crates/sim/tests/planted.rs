@@ -14,7 +14,7 @@ struct Hunt {
     harm: (Invariant, u64),
 }
 
-const HUNTS: [Hunt; 17] = [
+const HUNTS: [Hunt; 18] = [
     Hunt {
         bug: Bug::ForgetsVote,
         invariants: &[Invariant::Durability, Invariant::ElectionSafety],
@@ -109,6 +109,12 @@ const HUNTS: [Hunt; 17] = [
         invariants: &[Invariant::Membership],
         eager: 100,
         harm: (Invariant::Membership, 100),
+    },
+    Hunt {
+        bug: Bug::LeavesSilently,
+        invariants: &[Invariant::Liveness],
+        eager: 1_000,
+        harm: (Invariant::Liveness, 1_000),
     },
     Hunt {
         bug: Bug::LearnersStand,

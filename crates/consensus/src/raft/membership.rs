@@ -217,7 +217,8 @@ impl Raft {
     fn is_voter(&self) -> bool {
         let (id, current) = (self.id, self.configurations.current());
         let is_needed = || self.configurations.at(self.commit).is_some_and(|c| c.is_voter(id));
-        current.is_voter(id) || (!current.contains(id) && is_needed())
+        let leaves = self.has(Bug::LeavesSilently);
+        current.is_voter(id) || (!current.contains(id) && !leaves && is_needed())
     }
 
     /// The other servers whose votes count.

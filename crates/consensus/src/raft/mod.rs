@@ -130,6 +130,9 @@ pub enum Bug {
     InstallsOldConfiguration,
     /// A leader goes on after its removal.
     StaysWhenRemoved,
+    /// A server that is being removed does not stand for election any more, though nobody else can
+    /// be elected.
+    LeavesSilently,
     /// A learner stands for election.
     LearnersStand,
     /// A leader hands over to a server whose log is behind, and it is voted for all the same.

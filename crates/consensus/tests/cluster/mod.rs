@@ -20,6 +20,7 @@
 
 mod command;
 mod disk;
+mod interrupt;
 mod member;
 mod network;
 mod search;

@@ -18,8 +18,8 @@ pub(crate) enum Order {
     Transfer(NodeId),
 }
 
-/// What operators do: all of it in good faith, by what the node they ask believes, and much of it at
-/// the worst moment.
+/// What operators do: all of it in good faith, by what the node they ask believes, and much of it
+/// at the worst moment.
 impl<P: Protocol> World<P> {
     pub(super) fn operate(&mut self) {
         let Some(changes) = self.shared.profile.change.clone() else { return };
