@@ -19,13 +19,14 @@ const SEEDS: Range<u64> = 1..10_001;
 
 /// Seeds that bring out a defect that was there once, with what it did. A change of what seeds
 /// draw takes their power; then others are searched for, with the defect put back.
-const REGRESSIONS: [(u64, &str); 4] = [
+const REGRESSIONS: [(u64, &str); 5] = [
     (2, "a forwarded proposal that the network repeated was taken twice"),
     (9, "a deposed leader refused a repeated proposal that it had taken before"),
     (
         853,
         "the only holder of its own removal did not stand for election, and nobody else could win",
     ),
+    (30_804, "so it was again, after a restart in which it forgot what is committed"),
     (51, "a snapshot was durable before its term's promise, and the node could not start"),
 ];
 

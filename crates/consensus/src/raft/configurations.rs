@@ -46,6 +46,14 @@ impl Configurations {
         self.0.iter().rev().find(|(at, _)| *at <= index).map(|(_, configuration)| configuration)
     }
 
+    /// The one that held at `index`, and all that came after it.
+    pub(super) fn since(&self, index: Index) -> impl Iterator<Item = &Arc<Configuration>> {
+        let later = self.0.iter().rev().take_while(move |(at, _)| *at > index).count();
+        self.0
+            .range(self.0.len().saturating_sub(later + 1)..)
+            .map(|(_, configuration)| configuration)
+    }
+
     pub(super) fn append(&mut self, index: Index, configuration: Arc<Configuration>) {
         assert!(index > self.index(), "a configuration at {index} after one at {}", self.index());
         self.0.push_back((index, configuration));
@@ -96,6 +104,8 @@ mod tests {
             [2, 3, 4, 5, 8, 9].map(|index| at(&configurations, index)),
             [None, Some(1), Some(1), Some(2), Some(2), Some(3)]
         );
+        let since = |index| configurations.since(Index(index)).count();
+        assert_eq!([2, 3, 4, 5, 9, 10].map(since), [3, 3, 3, 2, 1, 1]);
         assert!(configurations.truncate_from(Index(9)));
         assert!(!configurations.truncate_from(Index(6)));
         assert_eq!((configurations.index(), at(&configurations, 20)), (Index(5), Some(2)));

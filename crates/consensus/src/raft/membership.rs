@@ -210,13 +210,13 @@ impl Raft {
         (self.is_voter() || wrongly) && !self.is_removed
     }
 
-    /// Whether this server votes, under either set of voters, or did under the last configuration
-    /// that is known to be committed. The others may not have the entry that removes it yet, and
-    /// not be able to elect anyone else: its log is the longest. It does not count its own vote
-    /// then (thesis, section 4.2.2).
+    /// Whether this server votes, under either set of voters, or did under any configuration from
+    /// the last on that is known to be committed. The others may not have the entry that removes it
+    /// yet, and not be able to elect anyone else: its log is the longest. It does not count its own
+    /// vote then (thesis, section 4.2.2).
     fn is_voter(&self) -> bool {
         let (id, current) = (self.id, self.configurations.current());
-        let is_needed = || self.configurations.at(self.commit).is_some_and(|c| c.is_voter(id));
+        let is_needed = || self.configurations.since(self.commit).any(|c| c.is_voter(id));
         let leaves = self.has(Bug::LeavesSilently);
         current.is_voter(id) || (!current.contains(id) && !leaves && is_needed())
     }
