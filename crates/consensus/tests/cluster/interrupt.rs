@@ -62,19 +62,19 @@ impl Cluster {
         cluster.tick(&[Node(node(1))], Member::wake_at).expect("there is such a node");
         cluster.stabilize().expect("it comes to rest");
         let n1 = Node(node(1));
-        let mut change = |changes: &[(&str, u64)]| {
+        let mut begin = |changes: &[(&str, u64)]| {
             let steps = changes.iter().map(|(step, number)| {
-                super::change(&((*step).to_owned(), Node(node(*number)))).expect("a step")
+                change(&((*step).to_owned(), Node(node(*number)))).expect("a step")
             });
             let steps: Vec<Change> = steps.collect();
             cluster.settle_at(n1, |member| member.change(&steps)).expect("n1 lives");
         };
         match work {
-            Work::ReplaceLeader => change(&[("remove", 1), ("add", 4)]),
-            Work::ReplaceFollower => change(&[("remove", 3), ("add", 4)]),
-            Work::LeaveOne => change(&[("remove", 1)]),
+            Work::ReplaceLeader => begin(&[("remove", 1), ("add", 4)]),
+            Work::ReplaceFollower => begin(&[("remove", 3), ("add", 4)]),
+            Work::LeaveOne => begin(&[("remove", 1)]),
             Work::Promote => {
-                change(&[("learner", 4)]);
+                begin(&[("learner", 4)]);
                 cluster.stabilize().expect("it comes to rest");
                 let promote = [Change::Promote { node: node(4) }];
                 cluster.settle_at(n1, |member| member.change(&promote)).expect("n1 lives");
