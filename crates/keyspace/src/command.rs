@@ -6,7 +6,7 @@ pub(crate) use codec::{decode_member, encode_member};
 
 use althing_core::NodeId;
 
-use crate::{Key, Range, Value};
+use crate::{AuthChange, Key, Range, SignIn, Value};
 
 /// The most operations that one branch of a transaction may hold, and the most comparisons; what an
 /// outer transaction uses up is taken from the transactions inside it. etcd's `--max-txn-ops`.
@@ -58,6 +58,11 @@ pub enum Command {
         /// [`LEASES_MAX`](crate::LEASES_MAX).
         remaining: Vec<(i64, i64)>,
     },
+    /// Changes users and roles.
+    Auth(AuthChange),
+    /// Notes that somebody has proved to be a user. Changes nothing: which tokens there are is
+    /// known to each server for itself. Only a server asks this, once it has checked the password.
+    SignIn(SignIn),
 }
 
 /// Writes one key.

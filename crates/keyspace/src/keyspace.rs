@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use althing_core::codec::Writer;
 use althing_core::{Index, NodeId};
@@ -11,7 +12,9 @@ use crate::history::{History, Version};
 use crate::lease::Leases;
 use crate::snapshot::Snapshot;
 use crate::txn::Transaction;
-use crate::{Command, Key, Member, Operation, Rejection, Reply, Value, validate};
+use crate::{
+    AuthState, Authorized, Command, Key, Member, Operation, Rejection, Reply, Value, validate,
+};
 
 /// The members that made themselves known, by their number.
 pub type Members = BTreeMap<NodeId, Member>;
@@ -63,6 +66,7 @@ impl Keyspace {
                 applied_hash: Digest::new().value(),
                 members: Members::new(),
                 leases: Leases::new(),
+                auth: Arc::new(AuthState::default()),
             },
             changes: Changes::default(),
             live: 0,
@@ -74,16 +78,18 @@ impl Keyspace {
     /// gives the same, and nothing has changed but the applied index.
     ///
     /// # Errors
-    /// The command is malformed, or breaks a rule of its own, or does not fit the state.
+    /// The command is malformed, or whoever gave it may not do it as things are now, or it breaks a
+    /// rule of its own, or does not fit the state.
     ///
     /// # Panics
     /// `index` is not after the last one applied: the caller feeds the log in its order.
     pub fn apply(&mut self, index: Index, command: &[u8]) -> Result<Reply, Rejection> {
         self.pass(index);
-        self.execute(Command::decode(command).map_err(Rejection::Malformed)?)
+        let command = Authorized::open(&self.state, command)?;
+        self.execute(command)
     }
 
-    /// As [`Self::apply`], with a command that was read already.
+    /// As [`Self::apply`], with a command that was read already, whoever gave it.
     ///
     /// # Errors
     /// As [`Self::apply`].
@@ -127,6 +133,8 @@ impl Keyspace {
             Command::LeaseRevoke { id } => self.revoke(id),
             Command::LeaseExpire { ids } => Ok(self.expire(ids)),
             Command::LeaseNote { remaining } => Ok(self.note(remaining)),
+            Command::Auth(change) => self.change_auth(change),
+            Command::SignIn(sign_in) => self.sign_in(sign_in),
         }
     }
 
@@ -175,7 +183,9 @@ impl Keyspace {
             | Command::PublishMember(_)
             | Command::LeaseRevoke { .. }
             | Command::LeaseExpire { .. }
-            | Command::LeaseNote { .. } => 0,
+            | Command::LeaseNote { .. }
+            | Command::Auth(_)
+            | Command::SignIn(_) => 0,
         };
         cost > 0 && self.size + cost > quota
     }

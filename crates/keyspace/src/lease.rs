@@ -49,6 +49,11 @@ impl Lease {
         self.keys.iter()
     }
 
+    /// The first of its keys and the last.
+    pub(crate) fn ends(&self) -> Option<(&Key, &Key)> {
+        Some((self.keys.get_min()?, self.keys.get_max()?))
+    }
+
     pub(crate) const fn note(&mut self, remaining: i64) {
         self.remaining = remaining;
     }

@@ -27,8 +27,11 @@
 //! [`Snapshot::write`] on another thread while writes go on.
 //!
 //! [`Keyspace::happened_since`] is what watches are made of, and a [`Lessor`], which the leader
-//! runs, is the clock of the leases. Left out, to be added as commands of their own: auth.
+//! runs, is the clock of the leases. Users and their rights are part of the state: a server
+//! proposes an [`Authorized`] command, which only [`Keyspace::authorize`] makes, and answers reads
+//! from a [`View`].
 
+mod auth;
 mod bytes;
 mod changes;
 mod command;
@@ -48,6 +51,10 @@ mod snapshot;
 mod txn;
 mod validate;
 
+pub use auth::{
+    Access, Ask, AuthChange, AuthState, Authorized, Grant, PasswordHash, Principal, ROOT, Role,
+    SignIn, User, View,
+};
 pub use bytes::{Key, Value, prefix_end};
 pub use command::{
     Command, Compare, CompareResult, CompareTarget, DeleteRange, Member, NESTING_MAX,

@@ -37,6 +37,38 @@ pub enum Rejection {
     LeaseExists,
     /// The lease is to last longer than [`crate::LEASE_SECONDS_MAX`].
     LeaseTooLong,
+    /// No user was named, or the name is empty.
+    UserEmpty,
+    /// There is a user of this name already.
+    UserExists,
+    /// There is no user of this name.
+    UserNotFound,
+    /// The name of the role is empty.
+    RoleEmpty,
+    /// There is a role of this name already.
+    RoleExists,
+    /// There is no role of this name.
+    RoleNotFound,
+    /// The user does not have the role.
+    RoleNotGranted,
+    /// The role does not have the right.
+    PermissionNotGranted,
+    /// The request to grant a right says none.
+    PermissionNotGiven,
+    /// Users cannot be enabled without a user root.
+    RootUserMissing,
+    /// Users cannot be enabled while the user root does not have the role root.
+    RootRoleMissing,
+    /// Users are not enabled.
+    AuthNotEnabled,
+    /// Name and password don't belong together.
+    AuthFailed,
+    /// While users are enabled, root must remain.
+    InvalidAuthManagement,
+    /// The user has no right to it.
+    PermissionDenied,
+    /// Nobody is known by the token, or not any more.
+    InvalidAuthToken,
     /// The log holds bytes that are no command of this version.
     Malformed(DecodeError),
 }
@@ -53,6 +85,10 @@ pub enum Blame {
     State,
     /// The request names something that does not exist (gRPC: not found).
     Missing,
+    /// Whoever asks: it has no right to that (gRPC: permission denied).
+    Rights,
+    /// Whoever asks: it must sign in anew (gRPC: unauthenticated).
+    Credentials,
     /// The operator: space has run out (gRPC: resource exhausted).
     Space,
     /// Whoever wrote the log: a build that does not match this one, or a bug (gRPC: data loss).
@@ -70,9 +106,25 @@ impl Rejection {
             | Self::TooManyOperations
             | Self::DuplicateKey
             | Self::InvalidSortOption
-            | Self::RequestTooLarge => Blame::Request,
+            | Self::RequestTooLarge
+            | Self::UserEmpty
+            | Self::RoleEmpty
+            | Self::PermissionNotGiven
+            | Self::AuthFailed
+            | Self::InvalidAuthManagement => Blame::Request,
             Self::Compacted | Self::FutureRevision | Self::LeaseTooLong => Blame::Range,
-            Self::LeaseExists => Blame::State,
+            Self::LeaseExists
+            | Self::UserExists
+            | Self::UserNotFound
+            | Self::RoleExists
+            | Self::RoleNotFound
+            | Self::RoleNotGranted
+            | Self::PermissionNotGranted
+            | Self::RootUserMissing
+            | Self::RootRoleMissing
+            | Self::AuthNotEnabled => Blame::State,
+            Self::PermissionDenied => Blame::Rights,
+            Self::InvalidAuthToken => Blame::Credentials,
             Self::NoSpace => Blame::Space,
             Self::LeaseNotFound => Blame::Missing,
             Self::Malformed(_) => Blame::Log,
@@ -97,6 +149,22 @@ impl fmt::Display for Rejection {
             Self::LeaseNotFound => "etcdserver: requested lease not found",
             Self::LeaseExists => "etcdserver: lease already exists",
             Self::LeaseTooLong => "etcdserver: too large lease TTL",
+            Self::UserEmpty => "etcdserver: user name is empty",
+            Self::UserExists => "etcdserver: user name already exists",
+            Self::UserNotFound => "etcdserver: user name not found",
+            Self::RoleEmpty => "etcdserver: role name is empty",
+            Self::RoleExists => "etcdserver: role name already exists",
+            Self::RoleNotFound => "etcdserver: role name not found",
+            Self::RoleNotGranted => "etcdserver: role is not granted to the user",
+            Self::PermissionNotGranted => "etcdserver: permission is not granted to the role",
+            Self::PermissionNotGiven => "etcdserver: permission not given",
+            Self::RootUserMissing => "etcdserver: root user does not exist",
+            Self::RootRoleMissing => "etcdserver: root user does not have root role",
+            Self::AuthNotEnabled => "etcdserver: authentication is not enabled",
+            Self::AuthFailed => "etcdserver: authentication failed, invalid user ID or password",
+            Self::InvalidAuthManagement => "etcdserver: invalid auth management",
+            Self::PermissionDenied => "etcdserver: permission denied",
+            Self::InvalidAuthToken => "etcdserver: invalid auth token",
             Self::Malformed(error) => {
                 return write!(f, "the log holds a command that cannot be read: {error}");
             }

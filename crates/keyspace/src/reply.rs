@@ -1,4 +1,4 @@
-use crate::{Key, Value};
+use crate::{Key, SignIn, Value};
 
 /// What came of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,18 @@ pub enum Reply {
     LeaseNote {
         /// Each lease's number and what it has, in seconds.
         remaining: Vec<(i64, i64)>,
+    },
+    /// Users and roles are now as asked.
+    Auth {
+        /// The keyspace's revision, which this does not change.
+        revision: i64,
+    },
+    /// The password that was checked is still the user's.
+    SignIn {
+        /// What was asked.
+        sign_in: SignIn,
+        /// The keyspace's revision, which this does not change.
+        revision: i64,
     },
 }
 

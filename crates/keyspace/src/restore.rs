@@ -1,15 +1,17 @@
 use std::fmt;
+use std::sync::Arc;
 
 use althing_core::Entry;
 use althing_core::codec::{DecodeError, Reader};
 
+use crate::auth::{decode_role, decode_user};
 use crate::changes::Change;
 use crate::command::decode_member;
 use crate::digest::Digest;
 use crate::history::{History, Version};
 use crate::keyspace::{CHANGE_SIZE, Keyspace, key_size, version_size};
-use crate::snapshot::{FORMAT, MAGIC, Tag};
-use crate::{Key, LEASE_SECONDS_MAX, Snapshot, Value};
+use crate::snapshot::{FORMAT, FORMAT_MIN, MAGIC, Tag};
+use crate::{AuthState, Key, LEASE_SECONDS_MAX, Snapshot, Value};
 
 /// The longest record: a value as long as an entry can carry, and its fields. What is longer is
 /// damage, and is not waited for.
@@ -36,6 +38,7 @@ pub struct Restore {
 enum Stage {
     Head,
     Members,
+    Auth,
     Leases,
     Keys,
     Done,
@@ -127,7 +130,7 @@ impl Restore {
         match self.stage {
             Stage::Done => {}
             Stage::Failed(error) => return Err(error),
-            Stage::Head | Stage::Members | Stage::Leases | Stage::Keys => {
+            Stage::Head | Stage::Members | Stage::Auth | Stage::Leases | Stage::Keys => {
                 return Err(RestoreError::Truncated);
             }
         }
@@ -178,7 +181,10 @@ impl Restore {
             (Stage::Head, tag) if tag == Tag::Head as u8 => self.head(&mut reader)?,
             (Stage::Head, _) => return Err(RestoreError::Foreign),
             (Stage::Members, tag) if tag == Tag::Member as u8 => self.member(&mut reader)?,
-            (Stage::Members | Stage::Leases, tag) if tag == Tag::Lease as u8 => {
+            (Stage::Members, tag) if tag == Tag::Auth as u8 => self.auth(&mut reader)?,
+            (Stage::Auth, tag) if tag == Tag::User as u8 => self.user(&mut reader)?,
+            (Stage::Auth, tag) if tag == Tag::Role as u8 => self.role(&mut reader)?,
+            (Stage::Members | Stage::Auth | Stage::Leases, tag) if tag == Tag::Lease as u8 => {
                 self.lease(&mut reader)?;
             }
             (_, tag) if tag == Tag::Key as u8 => self.key(&mut reader)?,
@@ -190,7 +196,8 @@ impl Restore {
     }
 
     fn head(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
-        if reader.take(MAGIC.len()) != Ok(&MAGIC) || reader.u8() != Ok(FORMAT) {
+        let is_ours = reader.take(MAGIC.len()) == Ok(&MAGIC);
+        if !is_ours || !reader.u8().is_ok_and(|format| (FORMAT_MIN..=FORMAT).contains(&format)) {
             return Err(RestoreError::Foreign);
         }
         self.keyspace.state.revision = reader.i64()?;
@@ -211,6 +218,29 @@ impl Restore {
             return Err(RestoreError::Inconsistent("a member twice"));
         }
         Ok(())
+    }
+
+    fn auth(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+        let auth = AuthState::restored(reader.bool()?, reader.u64()?);
+        self.keyspace.state.auth = Arc::new(auth);
+        self.stage = Stage::Auth;
+        Ok(())
+    }
+
+    fn user(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+        let (name, user) = decode_user(reader)?;
+        match Arc::make_mut(&mut self.keyspace.state.auth).set_user(name, user) {
+            true => Ok(()),
+            false => Err(RestoreError::Inconsistent("a user twice")),
+        }
+    }
+
+    fn role(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+        let (name, role) = decode_role(reader)?;
+        match Arc::make_mut(&mut self.keyspace.state.auth).set_role(name, role) {
+            true => Ok(()),
+            false => Err(RestoreError::Inconsistent("a role twice")),
+        }
     }
 
     fn lease(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {

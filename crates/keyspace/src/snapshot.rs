@@ -1,19 +1,24 @@
+use std::sync::Arc;
+
 use althing_core::Index;
 use althing_core::codec::Writer;
 use imbl::OrdMap;
 
+use crate::auth::{encode_role, encode_user};
 use crate::command::encode_member;
 use crate::digest::Digest;
 use crate::history::{History, Version};
 use crate::keyspace::{Members, member_digest, version_digest};
 use crate::lease::Leases;
-use crate::{Key, Rejection};
+use crate::{AuthState, Key, Rejection};
 
 /// The largest block that [`Snapshot::write`] hands to its sink, in bytes.
 pub const BLOCK_SIZE_MAX: usize = 64 << 10;
 
-/// The format that this build writes and reads. The second one has leases.
-pub(crate) const FORMAT: u8 = 2;
+/// The format that this build writes. The second one has leases, the third one users and roles.
+pub(crate) const FORMAT: u8 = 3;
+/// The oldest format that this build reads.
+pub(crate) const FORMAT_MIN: u8 = 2;
 /// The first bytes of every snapshot.
 pub(crate) const MAGIC: [u8; 8] = *b"althkeys";
 
@@ -24,7 +29,14 @@ pub(crate) enum Tag {
     Head = 1,
     /// A member; any number.
     Member = 2,
-    /// A lease; any number, in ascending order, after the members.
+    /// Whether users are enabled, and the revision of users and roles; at most one, after the
+    /// members, and before the two that follow.
+    Auth = 7,
+    /// A user; any number.
+    User = 8,
+    /// A role; any number.
+    Role = 9,
+    /// A lease; any number, in ascending order, after all of these.
     Lease = 6,
     /// A key; any number, in ascending order.
     Key = 3,
@@ -49,6 +61,7 @@ pub struct Snapshot {
     pub(crate) applied_hash: u64,
     pub(crate) members: Members,
     pub(crate) leases: Leases,
+    pub(crate) auth: Arc<AuthState>,
 }
 
 /// What [`Snapshot::hash_of_keys`] gives.
@@ -80,6 +93,7 @@ impl Snapshot {
         for member in self.members.values() {
             member_digest(&mut digest, member);
         }
+        self.auth.digest(&mut digest);
         for (id, lease) in &self.leases {
             lease.digest(*id, &mut digest);
         }
@@ -137,6 +151,7 @@ impl Snapshot {
         for member in self.members.values() {
             stream.record(Tag::Member, |writer| encode_member(member, writer))?;
         }
+        self.write_auth(&mut stream)?;
         for (id, lease) in &self.leases {
             stream.record(Tag::Lease, |writer| {
                 writer.i64(*id);
@@ -162,6 +177,27 @@ impl Snapshot {
             writer.u64(hash);
         })?;
         stream.finish()
+    }
+}
+
+impl Snapshot {
+    /// Writes nothing where there never was a user or a role.
+    fn write_auth<E>(&self, stream: &mut Stream<'_, E>) -> Result<(), E> {
+        let auth = &self.auth;
+        if **auth == AuthState::default() {
+            return Ok(());
+        }
+        stream.record(Tag::Auth, |writer| {
+            writer.bool(auth.is_enabled());
+            writer.u64(auth.revision());
+        })?;
+        for (name, user) in auth.all_users() {
+            stream.record(Tag::User, |writer| encode_user(name, user, writer))?;
+        }
+        for (name, role) in auth.all_roles() {
+            stream.record(Tag::Role, |writer| encode_role(name, role, writer))?;
+        }
+        Ok(())
     }
 }
 

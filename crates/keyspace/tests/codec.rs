@@ -33,8 +33,9 @@ fn every_cut_of_a_command_is_noticed() {
 fn what_is_not_known_or_over_a_limit_is_refused() {
     let put = |key_length: u32| [&[1, 1][..], &key_length.to_le_bytes()].concat();
     let cases = [
-        (vec![2, 1], DecodeError::UnknownTag { what: "command version", tag: 2 }),
-        (vec![1, 10], DecodeError::UnknownTag { what: "command", tag: 10 }),
+        (vec![3, 1], DecodeError::UnknownTag { what: "command version", tag: 3 }),
+        (vec![2, 3], DecodeError::UnknownTag { what: "principal", tag: 3 }),
+        (vec![1, 12], DecodeError::UnknownTag { what: "command", tag: 12 }),
         (put(5), DecodeError::EndOfInput),
         (put(u32::MAX), DecodeError::TooLong { length: u32::MAX as usize, max: 16 << 20 }),
         (
@@ -60,11 +61,13 @@ proptest! {
     #[test]
     fn garbage_is_an_error_or_a_command_but_never_a_panic(
         garbage in prop::collection::vec(any::<u8>(), 0..200),
-        tag in 1..10_u8,
+        tag in 1..12_u8,
     ) {
         let _ = Command::decode(&garbage);
         let plausible = [&[1, tag][..], &garbage].concat();
         let _ = Keyspace::new().apply(althing_core::Index(1), &plausible);
+        let by_a_server = [&[2, 2, tag][..], &garbage].concat();
+        let _ = Keyspace::new().apply(althing_core::Index(1), &by_a_server);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::convert::Infallible;
 
 use althing_core::{Index, NodeId};
 use althing_keyspace::{
-    BLOCK_SIZE_MAX, Command, DeleteRange, Keyspace, Member, Put, Range, Rejection, Restore,
-    RestoreError, Snapshot,
+    Access, AuthChange, BLOCK_SIZE_MAX, Command, DeleteRange, Grant, Keyspace, Member,
+    PasswordHash, Put, Range, Rejection, Restore, RestoreError, Snapshot,
 };
 use proptest::prelude::*;
 
@@ -27,6 +27,16 @@ fn sample() -> Keyspace {
         Command::LeaseGrant { id: 5, ttl: 60 },
         Command::LeaseNote { remaining: vec![(5, 30)] },
         Command::Put(Put { lease: 5, ..Put::new("tied", "4") }),
+        Command::Auth(AuthChange::UserAdd {
+            name: "ann".into(),
+            password: Some(PasswordHash::new("hash")),
+        }),
+        Command::Auth(AuthChange::RoleAdd { name: "reader".into() }),
+        Command::Auth(AuthChange::RoleGrant {
+            name: "reader".into(),
+            grant: Grant { key: "a".into(), range_end: "b".into(), access: Access::Read },
+        }),
+        Command::Auth(AuthChange::UserGrantRole { name: "ann".into(), role: "reader".into() }),
         Command::Put(Put::new("a key that is longer than what is kept in place", "3")),
     ];
     for (at, command) in commands.into_iter().enumerate() {
@@ -59,6 +69,7 @@ fn a_snapshot_is_the_same_bytes_on_every_node() {
     assert_eq!(stream(restored.snapshot()), stream(sample().snapshot()));
     assert_eq!(restored.hash(), sample().hash());
     assert_eq!(restored.size_bytes(), sample().size_bytes());
+    assert_eq!(restored.auth(), sample().auth());
     let empty = restore(&stream(Keyspace::new().snapshot())).expect("it is undamaged");
     assert_eq!(empty.hash(), Keyspace::new().hash());
 }
@@ -79,6 +90,26 @@ fn every_cut_and_every_flipped_bit_is_noticed() {
     }
     let longer = [whole.as_slice(), &[0]].concat();
     assert!(restore(&longer).is_err());
+}
+
+/// What a build from before there were users wrote: two keys, one of them tied to a lease, and a
+/// member.
+const FORMER: &str = "\
+    2a00000001616c74686b657973020300000000000000ffffffffffffffff0400000000000000b8e7f8af6d49\
+    2f291a00000002070000000000000005000000736576656e0000000000000000190000000605000000000000\
+    003c000000000000003c00000000000000060000000301000000612b00000004020000000000000000000000\
+    020000000000000001000000000000000000000000000000010100000031090000000304000000746965642b\
+    0000000403000000000000000000000003000000000000000100000000000000050000000000000001010000\
+    00341100000005020000000000000044fb2323b9378b48";
+
+#[test]
+fn a_snapshot_of_the_former_format_is_read() {
+    let digits = FORMER.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).expect("ASCII"));
+    let bytes = digits.map(|pair| u8::from_str_radix(pair, 16).expect("a hex number"));
+    let restored = restore(&bytes.collect::<Vec<u8>>()).expect("it is undamaged");
+    assert_eq!(restored.hash(), 11_117_738_252_904_557_476, "what that build said");
+    assert_eq!((restored.key_count(), restored.leases().len()), (2, 1));
+    assert!(!restored.auth().is_enabled());
 }
 
 #[test]

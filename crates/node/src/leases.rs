@@ -154,7 +154,9 @@ impl Leases {
             | Reply::DeleteRange(_)
             | Reply::Txn(_)
             | Reply::Compact { .. }
-            | Reply::PublishMember => {}
+            | Reply::PublishMember
+            | Reply::Auth { .. }
+            | Reply::SignIn { .. } => {}
         }
     }
 

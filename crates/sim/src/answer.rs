@@ -52,6 +52,8 @@ pub(crate) fn observed(reply: KeyspaceReply) -> Reply {
         | KeyspaceReply::LeaseGrant { .. }
         | KeyspaceReply::LeaseRevoke { .. }
         | KeyspaceReply::LeaseExpire { .. }
-        | KeyspaceReply::LeaseNote { .. } => Reply::DoneUnobserved,
+        | KeyspaceReply::LeaseNote { .. }
+        | KeyspaceReply::Auth { .. }
+        | KeyspaceReply::SignIn { .. } => Reply::DoneUnobserved,
     }
 }

@@ -7,10 +7,20 @@ use super::{
     Command, Compare, CompareResult, CompareTarget, DeleteRange, Member, NESTING_MAX,
     OPERATIONS_MAX, Operation, Put, Txn,
 };
-use crate::{Key, LEASES_MAX, Range, SortOrder, SortTarget, Value};
+use crate::auth::{
+    decode_change, decode_principal, decode_sign_in, encode_change, encode_principal,
+    encode_sign_in, is_servers,
+};
+use crate::{Key, LEASES_MAX, Principal, Range, SortOrder, SortTarget, Value};
 
-/// The encoding this build writes. A build that meets another one answers with an error.
+/// The encoding of a command that nobody in particular gave: the only one there was before there
+/// were users. A build that meets a version it does not know answers with an error.
 const VERSION: u8 = 1;
+/// After this stands who gave it, then the same.
+const VERSION_WITH_PRINCIPAL: u8 = 2;
+
+/// The tag of a compaction.
+const COMPACT: u8 = 4;
 
 /// Keys and values are limited by the request they came in; here only by what an entry can hold.
 const BYTES_MAX: usize = Entry::PAYLOAD_SIZE_MAX;
@@ -19,30 +29,48 @@ const URLS_MAX: usize = 64;
 const URL_SIZE_MAX: usize = 2048;
 
 impl Command {
-    /// Appends the command to `buffer`.
+    /// Appends the command to `buffer`, as given by nobody in particular, who may do nothing once
+    /// users are enabled. A server proposes an [`Authorized`](crate::Authorized) one.
     pub fn encode(&self, buffer: &mut Vec<u8>) {
+        self.encode_for(&Principal::Nobody, buffer);
+    }
+
+    /// As [`Self::encode`], as given by `principal`.
+    pub(crate) fn encode_for(&self, principal: &Principal, buffer: &mut Vec<u8>) {
         let mut writer = Writer(buffer);
-        writer.u8(VERSION);
+        match principal {
+            Principal::Nobody => writer.u8(VERSION),
+            // It says by itself that only a server can have given it.
+            Principal::Server if is_servers(self) => writer.u8(VERSION),
+            Principal::User { .. } | Principal::Server => {
+                writer.u8(VERSION_WITH_PRINCIPAL);
+                encode_principal(principal, &mut writer);
+            }
+        }
+        self.encode_fields(&mut writer);
+    }
+
+    fn encode_fields(&self, writer: &mut Writer<'_>) {
         match self {
             Self::Put(put) => {
                 writer.u8(1);
-                encode_put(put, &mut writer);
+                encode_put(put, writer);
             }
             Self::DeleteRange(delete) => {
                 writer.u8(2);
-                encode_delete(delete, &mut writer);
+                encode_delete(delete, writer);
             }
             Self::Txn(txn) => {
                 writer.u8(3);
-                encode_txn(txn, &mut writer);
+                encode_txn(txn, writer);
             }
             Self::Compact { revision } => {
-                writer.u8(4);
+                writer.u8(COMPACT);
                 writer.i64(*revision);
             }
             Self::PublishMember(member) => {
                 writer.u8(5);
-                encode_member(member, &mut writer);
+                encode_member(member, writer);
             }
             Self::LeaseGrant { id, ttl } => {
                 writer.u8(6);
@@ -55,56 +83,85 @@ impl Command {
             }
             Self::LeaseExpire { ids } => {
                 writer.u8(8);
-                encode_count(ids.len(), &mut writer);
+                encode_count(ids.len(), writer);
                 ids.iter().for_each(|id| writer.i64(*id));
             }
             Self::LeaseNote { remaining } => {
                 writer.u8(9);
-                encode_count(remaining.len(), &mut writer);
+                encode_count(remaining.len(), writer);
                 for (id, seconds) in remaining {
                     writer.i64(*id);
                     writer.i64(*seconds);
                 }
             }
+            Self::Auth(change) => {
+                writer.u8(10);
+                encode_change(change, writer);
+            }
+            Self::SignIn(sign_in) => {
+                writer.u8(11);
+                encode_sign_in(sign_in, writer);
+            }
         }
     }
 
-    /// Whether what [`Self::encode`] wrote is a [`Self::Compact`], without reading the rest.
+    /// Whether what [`Self::encode`] wrote, or [`Authorized::encode`](crate::Authorized::encode),
+    /// is a [`Self::Compact`], without reading the rest.
     pub fn is_compaction(bytes: &[u8]) -> bool {
-        bytes.starts_with(&[VERSION, 4])
+        let mut reader = Reader::new(bytes);
+        decode_head(&mut reader).is_ok() && reader.u8() == Ok(COMPACT)
     }
 
-    /// Reads one command, which must be all that `bytes` holds.
+    /// Reads one command, which must be all that `bytes` holds, and leaves aside who gave it.
     ///
     /// # Errors
     /// The bytes are not a command of this version: they end early or go on, a length, a count or
     /// the nesting is over its limit, or a tag is unknown.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::decode_for(bytes).map(|(_, command)| command)
+    }
+
+    /// As [`Self::decode`], with who gave it.
+    pub(crate) fn decode_for(bytes: &[u8]) -> Result<(Principal, Self), DecodeError> {
         let mut reader = Reader::new(bytes);
-        match reader.u8()? {
-            VERSION => {}
-            tag => return Err(DecodeError::UnknownTag { what: "command version", tag }),
-        }
-        let command = match reader.u8()? {
-            1 => Self::Put(decode_put(&mut reader)?),
-            2 => Self::DeleteRange(decode_delete(&mut reader)?),
-            3 => Self::Txn(decode_txn(&mut reader, NESTING_MAX)?),
-            4 => Self::Compact { revision: reader.i64()? },
-            5 => Self::PublishMember(decode_member(&mut reader)?),
+        let principal = decode_head(&mut reader)?;
+        let command = Self::decode_fields(&mut reader)?;
+        reader.finish()?;
+        let principal = match principal {
+            Principal::Nobody if is_servers(&command) => Principal::Server,
+            principal => principal,
+        };
+        Ok((principal, command))
+    }
+
+    fn decode_fields(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        Ok(match reader.u8()? {
+            1 => Self::Put(decode_put(reader)?),
+            2 => Self::DeleteRange(decode_delete(reader)?),
+            3 => Self::Txn(decode_txn(reader, NESTING_MAX)?),
+            COMPACT => Self::Compact { revision: reader.i64()? },
+            5 => Self::PublishMember(decode_member(reader)?),
             6 => Self::LeaseGrant { id: reader.i64()?, ttl: reader.i64()? },
             7 => Self::LeaseRevoke { id: reader.i64()? },
-            8 => Self::LeaseExpire {
-                ids: decode_list(&mut reader, LEASES_MAX, |reader| reader.i64())?,
-            },
+            8 => Self::LeaseExpire { ids: decode_list(reader, LEASES_MAX, |reader| reader.i64())? },
             9 => Self::LeaseNote {
-                remaining: decode_list(&mut reader, LEASES_MAX, |reader| {
+                remaining: decode_list(reader, LEASES_MAX, |reader| {
                     Ok((reader.i64()?, reader.i64()?))
                 })?,
             },
+            10 => Self::Auth(decode_change(reader)?),
+            11 => Self::SignIn(decode_sign_in(reader)?),
             tag => return Err(DecodeError::UnknownTag { what: "command", tag }),
-        };
-        reader.finish()?;
-        Ok(command)
+        })
+    }
+}
+
+/// Who gave a command; nobody where it does not say.
+fn decode_head(reader: &mut Reader<'_>) -> Result<Principal, DecodeError> {
+    match reader.u8()? {
+        VERSION => Ok(Principal::Nobody),
+        VERSION_WITH_PRINCIPAL => decode_principal(reader),
+        tag => Err(DecodeError::UnknownTag { what: "command version", tag }),
     }
 }
 

@@ -153,6 +153,7 @@ impl Naive {
                 }
                 Ok(Reply::LeaseNote { remaining: remaining.clone() })
             }
+            Command::Auth(_) | Command::SignIn(_) => unreachable!("the model has no users"),
         }
     }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use althing_core::NodeId;
-use althing_keyspace::{Command, DeleteRange, Keyspace, Member, Operation, Put, Rejection};
+use althing_keyspace::{
+    Access, AuthChange, Command, DeleteRange, Grant, Keyspace, Member, Operation, PasswordHash,
+    Put, Rejection,
+};
 
 use super::{apply, put, txn};
 
@@ -25,7 +28,26 @@ fn states_that_differ_in_anything_have_different_hashes() {
     let grant = |ttl| Command::LeaseGrant { id: 1, ttl };
     let note = |seconds| Command::LeaseNote { remaining: vec![(1, seconds)] };
     let tied = Command::Put(Put { lease: 1, ..put("a", "1") });
+    let user = |password: &str| {
+        let password = Some(PasswordHash::new(password));
+        Command::Auth(AuthChange::UserAdd { name: "a".into(), password })
+    };
+    let role = |name: &str| Command::Auth(AuthChange::RoleAdd { name: name.into() });
+    let right = |access| {
+        let grant = Grant { key: "a".into(), range_end: "".into(), access };
+        Command::Auth(AuthChange::RoleGrant { name: "r".into(), grant })
+    };
+    let given = Command::Auth(AuthChange::UserGrantRole { name: "a".into(), role: "r".into() });
     let lives = [
+        vec![user("1")],
+        vec![user("2")],
+        vec![role("r")],
+        vec![role("s")],
+        vec![role("r"), right(Access::Read)],
+        vec![role("r"), right(Access::Write)],
+        vec![user("1"), role("r")],
+        vec![role("r"), user("1")],
+        vec![user("1"), role("r"), given],
         vec![],
         vec![write("a", "1")],
         vec![write("a", "2")],

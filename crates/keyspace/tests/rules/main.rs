@@ -5,7 +5,9 @@ mod leases;
 mod ranges;
 mod requests;
 mod revisions;
+mod rights;
 mod txns;
+mod users;
 mod watches;
 
 use althing_keyspace::{

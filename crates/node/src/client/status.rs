@@ -26,6 +26,8 @@ pub(super) fn rejected(rejection: Rejection) -> Status {
         Blame::Range => Code::OutOfRange,
         Blame::Missing => Code::NotFound,
         Blame::State => Code::FailedPrecondition,
+        Blame::Rights => Code::PermissionDenied,
+        Blame::Credentials => Code::Unauthenticated,
         Blame::Space => Code::ResourceExhausted,
         Blame::Log => Code::DataLoss,
     };
