@@ -21,6 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // etcd's gateway writes the names of the protocol file, not camel case; it reads both.
     // It also passes over names it does not know, so that newer clients can talk to older servers.
     json.preserve_proto_field_names().ignore_unknown_fields().build(&[
+        ".authpb",
         ".etcdserverpb",
         ".mvccpb",
         ".v3lockpb",
@@ -30,6 +31,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Keys and values are then slices of the buffer the request arrived in, not copies.
     tonic_prost_build::configure()
         .bytes(".")
+        // These are shown in `secrets.rs`, without the secrets.
+        .skip_debug([
+            ".etcdserverpb.AuthenticateRequest",
+            ".etcdserverpb.AuthenticateResponse",
+            ".etcdserverpb.AuthUserAddRequest",
+            ".etcdserverpb.AuthUserChangePasswordRequest",
+        ])
         .codec_path("crate::FittedCodec")
         .compile_fds(descriptors)?;
     Ok(())

@@ -2,7 +2,7 @@
 //! gateway.
 //!
 //! Everything here is generated from `proto/`, where names and numbers are exactly etcd 3.5's: the
-//! services KV, Watch, Lease, Cluster, Maintenance, Lock and Election. Auth is not in here yet.
+//! services KV, Watch, Lease, Cluster, Maintenance, Auth, Lock and Election.
 //!
 //! The JSON mapping (the `serde` implementations) is the gateway's: field names as in the protocol
 //! file, 64-bit integers as strings, bytes as base64, fields that hold their default left out.
@@ -10,11 +10,25 @@
 //! names it does not know.
 
 mod codec;
+mod secrets;
 
 pub use codec::{FittedCodec, FittedEncoder};
 
 /// The protocol files, compiled: what a server that can be asked for its services answers with.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// What users may do.
+#[allow(missing_docs, unused_qualifications, reason = "generated code")]
+#[allow(
+    clippy::all,
+    clippy::use_self,
+    clippy::allow_attributes_without_reason,
+    reason = "the same"
+)]
+pub mod authpb {
+    include!(concat!(env!("OUT_DIR"), "/authpb.rs"));
+    include!(concat!(env!("OUT_DIR"), "/authpb.serde.rs"));
+}
 
 /// A key-value pair, and what can happen to it.
 #[allow(missing_docs, unused_qualifications, reason = "generated code")]

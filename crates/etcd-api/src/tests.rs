@@ -3,10 +3,12 @@
 use bytes::Bytes;
 use serde_json::{Value, from_value, json, to_value};
 
+use crate::authpb::Permission;
 use crate::etcdserverpb::compare::{CompareResult, CompareTarget, TargetUnion};
 use crate::etcdserverpb::request_op::Request;
 use crate::etcdserverpb::{
-    AlarmMember, AlarmType, CompactionRequest, Compare, Member, PutRequest, RangeRequest,
+    AlarmMember, AlarmType, AuthRoleGetResponse, AuthUserAddRequest, AuthenticateRequest,
+    AuthenticateResponse, CompactionRequest, Compare, Member, PutRequest, RangeRequest,
     RangeResponse, RequestOp, ResponseHeader, ResponseOp, StatusResponse, TxnRequest, TxnResponse,
     response_op,
 };
@@ -177,4 +179,27 @@ fn an_unknown_name_is_passed_over() {
         from_value(json!({ "key": "YQ==", "colour": { "of": ["the", "sky"] } }))
             .expect("etcd's gateway reads this too");
     assert_eq!(&request.key[..], b"a");
+}
+
+#[test]
+fn the_first_kind_of_a_right_is_left_out_as_other_defaults() {
+    let right = |perm_type| Permission { perm_type, key: "a".into(), range_end: "b".into() };
+    let answer = AuthRoleGetResponse { header: None, perm: vec![right(0), right(2)] };
+    assert_eq!(
+        written(&answer),
+        json!({ "perm": [
+            { "key": "YQ==", "range_end": "Yg==" },
+            { "permType": "READWRITE", "key": "YQ==", "range_end": "Yg==" },
+        ] })
+    );
+}
+
+#[test]
+fn what_is_secret_is_not_shown() {
+    let (name, password) = ("ann".to_owned(), "open sesame".to_owned());
+    let asked = AuthenticateRequest { name: name.clone(), password: password.clone() };
+    let added = AuthUserAddRequest { name, password, ..Default::default() };
+    let answer = AuthenticateResponse { header: None, token: "open sesame".to_owned() };
+    let shown = format!("{asked:?} {added:?} {answer:?}");
+    assert!(shown.contains("ann") && !shown.contains("sesame"), "{shown}");
 }

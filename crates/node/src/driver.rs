@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use althing_consensus::{Chunk, Output, Replica, Stored};
 use althing_core::{Ballot, Entry, Index, LogId, NodeId, Op, Outbox, Payload, Time};
-use althing_keyspace::{Command, Keyspace};
+use althing_keyspace::{Command, Keyspace, Principal, Reply};
 use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
@@ -421,7 +421,9 @@ impl<R: Replica> Driver<R> {
                 return false;
             }
             let id = shared.next_proposal();
-            let envelope = Envelope::seal(shared.node, id, command);
+            let authorized = shared.keyspace().authorize(Principal::Server, command.clone());
+            let authorized = authorized.expect("only servers ask for the ends of leases");
+            let envelope = Envelope::seal(shared.node, id, &authorized);
             replica.propose(now, id, envelope).is_ok()
         });
     }
@@ -464,6 +466,7 @@ impl<R: Replica> Driver<R> {
         self.since_snapshot.bytes = 0;
         let mut present = self.shared.keyspace_mut();
         let replaced = std::mem::replace(&mut *present, keyspace);
+        self.shared.show_users(&present);
         self.shared.watches.notice(&present);
         drop(present);
         // If nobody is there to do it elsewhere, it is freed here.
@@ -505,6 +508,11 @@ fn apply_command(
     let outcome = keyspace.apply(index, command);
     if let Ok(reply) = &outcome {
         leases.applied(now, reply);
+        match reply {
+            Reply::Auth { .. } => shared.show_users(keyspace),
+            Reply::SignIn { sign_in, .. } => shared.tokens.signed_in(sign_in),
+            _ => {}
+        }
     }
     if origin != Some(shared.node) {
         return;

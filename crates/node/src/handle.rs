@@ -1,17 +1,17 @@
 use std::hash::{BuildHasher as _, RandomState};
-use std::ops::Deref;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use althing_consensus::ProposalId;
 use althing_core::{ClusterId, Entry, Index, NodeId};
-use althing_keyspace::{Command, Keyspace, Rejection, Reply};
+use althing_keyspace::{Ask, Authorized, Command, Keyspace, Principal, Rejection, Reply};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Metrics;
 use crate::envelope::Envelope;
 use crate::leases::{LeaseQuestion, LeaseTime};
+use crate::tokens::Tokens;
 use crate::watches::Watches;
 
 /// The door to a running node, for whoever serves its clients. Cheap to clone, usable from every
@@ -125,6 +125,10 @@ pub(crate) struct Shared {
     pub(crate) storage_failed: OnceLock<String>,
     pub(crate) gauge: Gauge,
     pub(crate) watches: Arc<Watches>,
+    /// By which tokens users are known here.
+    pub(crate) tokens: Tokens,
+    /// Whether users count, as the keyspace last showed it.
+    has_users: AtomicBool,
     pub(crate) limits: RequestLimits,
     /// Turns true when the node stops.
     pub(crate) stopping: watch::Receiver<bool>,
@@ -164,6 +168,8 @@ pub(crate) struct RequestLimits {
     pub(crate) timeout: Duration,
     /// The shortest that a lease may last, in seconds: it must outlive an election.
     pub(crate) lease_seconds_min: i64,
+    /// How long a token lasts that is not used.
+    pub(crate) token_time: Duration,
 }
 
 impl Gauge {
@@ -194,6 +200,7 @@ impl Shared {
         let watches = Arc::new(Watches::default());
         // Nobody watches yet; what is there already is no news.
         watches.notice(&keyspace);
+        let has_users = AtomicBool::new(keyspace.auth().is_enabled());
         Self {
             cluster,
             node,
@@ -204,6 +211,8 @@ impl Shared {
             storage_failed: OnceLock::new(),
             gauge: Gauge::default(),
             watches,
+            tokens: Tokens::new(limits.token_time),
+            has_users,
             limits,
             stopping,
             next_proposal: AtomicU64::new(first_proposal),
@@ -215,6 +224,15 @@ impl Shared {
     /// The name of the next proposal of this node.
     pub(crate) fn next_proposal(&self) -> ProposalId {
         ProposalId(self.next_proposal.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Takes note of whether users count.
+    pub(crate) fn show_users(&self, keyspace: &Keyspace) {
+        let is_enabled = keyspace.auth().is_enabled();
+        self.has_users.store(is_enabled, Ordering::Release);
+        if !is_enabled {
+            self.tokens.forget();
+        }
     }
 
     /// A panic while the keyspace was being changed has ended the driver, and with it every answer
@@ -252,25 +270,44 @@ impl Handle {
         Self { shared, requests }
     }
 
-    /// Puts a command into the replicated log, waits until it is committed and applied here, and
-    /// returns what it did. While there is no leader, it waits for one.
+    /// Puts a command into the replicated log on behalf of `principal`, waits until it is committed
+    /// and applied here, and returns what it did. While there is no leader, it waits for one.
     ///
     /// # Errors
     /// See [`RequestError`]; only `TimedOut` and `Stopped` leave the outcome open.
-    pub async fn propose(&self, command: &Command) -> Result<Applied, RequestError> {
-        // Where its members are must be known to a full cluster too.
-        let is_exempt = matches!(command, Command::PublishMember(_));
-        if !is_exempt && self.shared.keyspace().would_exceed(command, self.shared.quota_bytes) {
-            return Err(RequestError::NoSpace);
+    pub async fn propose(
+        &self,
+        principal: &Principal,
+        command: Command,
+    ) -> Result<Applied, RequestError> {
+        let refused = self.keyspace().view(principal).may(Ask::Command(&command));
+        if refused.is_err() {
+            // It may have become allowed elsewhere a moment ago.
+            self.linearizable().await?;
         }
+        let authorized = self.authorized(principal, command)?;
         let id = self.shared.next_proposal();
-        let envelope = Envelope::seal(self.shared.node, id, command);
+        let envelope = Envelope::seal(self.shared.node, id, &authorized);
         if envelope.len() > Entry::PAYLOAD_SIZE_MAX {
             return Err(RequestError::Rejected(Rejection::RequestTooLarge));
         }
         let (respond, outcome) = oneshot::channel();
         self.ask(Request::Propose { id, envelope, respond })?;
         outcome.await.unwrap_or(Err(RequestError::Stopped))
+    }
+
+    fn authorized(
+        &self,
+        principal: &Principal,
+        command: Command,
+    ) -> Result<Authorized<Command>, RequestError> {
+        let keyspace = self.keyspace();
+        // Where its members are must be known to a full cluster too.
+        let is_exempt = matches!(command, Command::PublishMember(_));
+        if !is_exempt && keyspace.would_exceed(&command, self.shared.quota_bytes) {
+            return Err(RequestError::NoSpace);
+        }
+        Ok(keyspace.authorize(principal.clone(), command)?)
     }
 
     /// Returns once the keyspace here is at least as new as every write that was acknowledged,
@@ -322,9 +359,19 @@ impl Handle {
         })
     }
 
-    /// The keyspace as it is here and now. Hold it briefly: commands wait meanwhile.
-    pub fn keyspace(&self) -> impl Deref<Target = Keyspace> + '_ {
+    /// The keyspace as it is here and now, whoever asks. Hold it briefly: commands wait meanwhile.
+    pub(crate) fn keyspace(&self) -> RwLockReadGuard<'_, Keyspace> {
         self.shared.keyspace()
+    }
+
+    /// Whether users count, as far as this node has come.
+    pub(crate) fn has_users(&self) -> bool {
+        self.shared.has_users.load(Ordering::Acquire)
+    }
+
+    /// By which tokens users are known here.
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.shared.tokens
     }
 
     /// The node at this moment.

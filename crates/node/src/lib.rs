@@ -33,6 +33,7 @@ mod serving;
 mod settings;
 mod snapshots;
 mod tls;
+mod tokens;
 mod watches;
 
 pub mod client;

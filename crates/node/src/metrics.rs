@@ -189,11 +189,45 @@ pub enum Method {
     Observe,
     /// Lead no longer.
     Resign,
+    /// Prove to be a user.
+    Authenticate,
+    /// Make users count.
+    AuthEnable,
+    /// Let everybody do everything.
+    AuthDisable,
+    /// Do users count?
+    AuthStatus,
+    /// Add a user.
+    UserAdd,
+    /// Which roles does a user have?
+    UserGet,
+    /// Which users are there?
+    UserList,
+    /// Delete a user.
+    UserDelete,
+    /// Give a user another password.
+    UserChangePassword,
+    /// Grant a role to a user.
+    UserGrantRole,
+    /// Take a role away from a user.
+    UserRevokeRole,
+    /// Add a role.
+    RoleAdd,
+    /// Which rights does a role have?
+    RoleGet,
+    /// Which roles are there?
+    RoleList,
+    /// Delete a role.
+    RoleDelete,
+    /// Grant a right to a role.
+    RoleGrantPermission,
+    /// Take a right away from a role.
+    RoleRevokePermission,
 }
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 41] = [
         Self::Range,
         Self::Put,
         Self::DeleteRange,
@@ -218,6 +252,23 @@ impl Method {
         Self::Leader,
         Self::Observe,
         Self::Resign,
+        Self::Authenticate,
+        Self::AuthEnable,
+        Self::AuthDisable,
+        Self::AuthStatus,
+        Self::UserAdd,
+        Self::UserGet,
+        Self::UserList,
+        Self::UserDelete,
+        Self::UserChangePassword,
+        Self::UserGrantRole,
+        Self::UserRevokeRole,
+        Self::RoleAdd,
+        Self::RoleGet,
+        Self::RoleList,
+        Self::RoleDelete,
+        Self::RoleGrantPermission,
+        Self::RoleRevokePermission,
     ];
 
     /// The gRPC service it belongs to.
@@ -240,6 +291,23 @@ impl Method {
             Self::Campaign | Self::Proclaim | Self::Leader | Self::Observe | Self::Resign => {
                 "v3electionpb.Election"
             }
+            Self::Authenticate
+            | Self::AuthEnable
+            | Self::AuthDisable
+            | Self::AuthStatus
+            | Self::UserAdd
+            | Self::UserGet
+            | Self::UserList
+            | Self::UserDelete
+            | Self::UserChangePassword
+            | Self::UserGrantRole
+            | Self::UserRevokeRole
+            | Self::RoleAdd
+            | Self::RoleGet
+            | Self::RoleList
+            | Self::RoleDelete
+            | Self::RoleGrantPermission
+            | Self::RoleRevokePermission => "etcdserverpb.Auth",
         }
     }
 
@@ -270,13 +338,36 @@ impl Method {
             Self::Leader => "Leader",
             Self::Observe => "Observe",
             Self::Resign => "Resign",
+            Self::Authenticate => "Authenticate",
+            Self::AuthEnable => "AuthEnable",
+            Self::AuthDisable => "AuthDisable",
+            Self::AuthStatus => "AuthStatus",
+            Self::UserAdd => "UserAdd",
+            Self::UserGet => "UserGet",
+            Self::UserList => "UserList",
+            Self::UserDelete => "UserDelete",
+            Self::UserChangePassword => "UserChangePassword",
+            Self::UserGrantRole => "UserGrantRole",
+            Self::UserRevokeRole => "UserRevokeRole",
+            Self::RoleAdd => "RoleAdd",
+            Self::RoleGet => "RoleGet",
+            Self::RoleList => "RoleList",
+            Self::RoleDelete => "RoleDelete",
+            Self::RoleGrantPermission => "RoleGrantPermission",
+            Self::RoleRevokePermission => "RoleRevokePermission",
         }
     }
 }
 
 /// Answered requests, by method and gRPC status code.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Requests([[AtomicU64; Self::CODES]; Method::ALL.len()]);
+
+impl Default for Requests {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Default::default()))
+    }
+}
 
 impl Requests {
     /// gRPC has the codes 0 to 16.

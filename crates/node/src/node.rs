@@ -8,7 +8,7 @@ use std::thread;
 use althing_consensus::raft::{Message, Raft};
 use althing_consensus::{Message as _, Restart};
 use althing_core::{Configuration, LogId, NodeId};
-use althing_keyspace::{Command, Keyspace, Member};
+use althing_keyspace::{Command, Keyspace, Member, Principal};
 use althing_storage::{Identity, OpenError, Opened, Options, RealDisk, SnapshotError, Store};
 use socket2::SockRef;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -322,7 +322,11 @@ async fn publish(settings: Settings, handle: Handle) {
             if handle.keyspace().members().get(&id) == Some(&member) {
                 return;
             }
-            if handle.propose(&Command::PublishMember(member.clone())).await.is_ok() {
+            if handle
+                .propose(&Principal::Server, Command::PublishMember(member.clone()))
+                .await
+                .is_ok()
+            {
                 return;
             }
         }
@@ -343,7 +347,7 @@ async fn forget(retention: Retention, clock: Clock, handle: Handle) {
         let too_old = timeline.pass(clock.now(), present).filter(|revision| *revision > compacted);
         let Some(revision) = too_old else { continue };
         if handle.status().leader == Some(handle.node()) {
-            match handle.propose(&Command::Compact { revision }).await {
+            match handle.propose(&Principal::Server, Command::Compact { revision }).await {
                 Ok(_) => tracing::info!("compacted the history up to revision {revision}"),
                 // The next round tries again, or somebody else has compacted further.
                 Err(error) => tracing::debug!("cannot compact up to revision {revision}: {error}"),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use althing_keyspace::{Command, Timed};
+use althing_keyspace::{Command, Principal, Timed};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
@@ -65,7 +65,8 @@ impl Handle {
     ) -> Result<Option<Option<Timed>>, RequestError> {
         let lease = question.lease;
         if let Some(Timed { ttl, must_note: true, .. }) = answer.time {
-            self.propose(&Command::LeaseNote { remaining: vec![(lease, ttl)] }).await?;
+            let note = Command::LeaseNote { remaining: vec![(lease, ttl)] };
+            self.propose(&Principal::Server, note).await?;
         }
         self.linearizable().await?;
         if self.applied_round() > answer.round {
@@ -108,7 +109,11 @@ mod tests {
             name: "only".to_owned(),
             members: Vec::new(),
             quota_bytes: 1 << 20,
-            limits: RequestLimits { timeout: Duration::from_secs(60), lease_seconds_min: 1 },
+            limits: RequestLimits {
+                timeout: Duration::from_secs(60),
+                lease_seconds_min: 1,
+                token_time: Duration::from_secs(300),
+            },
         };
         let (_stop, stopping) = watch::channel(false);
         let shared = Arc::new(Shared::new(facts, 0, stopping, Keyspace::new()));

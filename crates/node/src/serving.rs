@@ -28,7 +28,7 @@ impl Serving {
         handle: Handle,
         mut stopped: watch::Receiver<bool>,
     ) -> std::io::Result<Self> {
-        let limits = settings.limits.clone();
+        let (limits, tokens) = (settings.limits.clone(), settings.tokens.clone());
         let threads = settings.client_threads.max(usize::from(tls.is_some()));
         let serve = async move {
             let listener = match tokio::net::TcpListener::from_std(listener) {
@@ -42,7 +42,8 @@ impl Serving {
                 // If the sender is gone, so is the node.
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            client::serve(listener, tls, Services::new(handle, &limits), limits, shutdown).await;
+            let services = Services::new(handle, &limits, &tokens);
+            client::serve(listener, tls, services, limits, shutdown).await;
         };
         if threads == 0 {
             return Ok(Self::Here(tokio::spawn(serve)));

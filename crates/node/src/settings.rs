@@ -4,7 +4,7 @@ use std::time::Duration;
 use althing_consensus::raft;
 use althing_core::{ClusterId, NodeId};
 
-use crate::client::Limits;
+use crate::client::{Limits, TokenSettings};
 use crate::handle::{Facts, MemberStatus, RequestLimits};
 use crate::history::Retention;
 use crate::tls::TlsFiles;
@@ -41,6 +41,9 @@ pub struct Settings {
     /// least; one or more keep heavy reads away from it. Default 0. Under TLS there is always one,
     /// since a handshake takes longer than a heartbeat may wait.
     pub client_threads: usize,
+    /// How a user is known once it has proved who it is. Default: by tokens that last five minutes
+    /// after their last use.
+    pub tokens: TokenSettings,
     /// TLS for clients. Default: none.
     pub client_tls: Option<TlsFiles>,
     /// TLS between members, who must all have it or none of them; its authorities must be named,
@@ -107,6 +110,7 @@ impl Settings {
             snapshot_bytes: 64 << 20,
             request_timeout: Duration::from_secs(5),
             client_threads: 0,
+            tokens: TokenSettings::default(),
             client_tls: None,
             peer_tls: None,
             limits: Limits::default(),
@@ -180,6 +184,7 @@ impl Settings {
             members: self.member_statuses(),
             quota_bytes: self.quota_bytes,
             limits: RequestLimits {
+                token_time: self.tokens.time(),
                 timeout: self.request_timeout,
                 lease_seconds_min: (seconds_min as i64).max(1),
             },

@@ -23,6 +23,8 @@ struct Table {
     interests: IntervalTree<Edge, Vec<Interested>>,
     /// What was written up to here has been told on.
     noticed: i64,
+    /// The revision of users and roles at that time.
+    auth: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
@@ -83,13 +85,17 @@ impl Watches {
         let mut table = self.table();
         let since = table.noticed + 1;
         table.noticed = keyspace.revision();
+        let auth = keyspace.auth().revision();
+        if table.auth.replace(auth).is_some_and(|before| before != auth) {
+            // Each has to find out whether it may still be told anything.
+            return table.tell_all(since);
+        }
         if since > table.noticed || table.interests.iter().next().is_none() {
             return;
         }
         let Ok(happened) = keyspace.happened_since(since) else {
             // It cannot be known any more whom it concerns.
-            let all = table.interests.iter().flat_map(|(_, all)| all);
-            return all.for_each(|interested| interested.tell(since));
+            return table.tell_all(since);
         };
         for happened in happened {
             let key = happened.key();
@@ -106,6 +112,13 @@ impl Watches {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn tell_all(&self, revision: i64) {
+        let all = self.interests.iter().flat_map(|(_, all)| all);
+        all.for_each(|interested| interested.tell(revision));
     }
 }
 

@@ -10,6 +10,7 @@ mod leases;
 mod lines;
 mod page;
 mod servers;
+mod users;
 mod watches;
 
 use std::collections::BTreeSet;
@@ -128,6 +129,7 @@ async fn everything(system: &System) -> Vec<Note> {
         watches::note(&mut notes).await;
         lines::note(&mut notes).await;
         servers::note(&mut notes).await;
+        users::note(&mut notes).await;
     };
     let ended = tokio::time::timeout(PATIENCE, noting).await;
     assert!(ended.is_ok(), "{system:?} never answered what follows {:?}", notes.notes.last());

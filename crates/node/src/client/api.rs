@@ -6,24 +6,16 @@ use std::sync::Arc;
 
 use althing_core::NodeId;
 use althing_etcd_api::etcdserverpb as pb;
-use althing_keyspace::{
-    Command, HashOfKeys, Range, RangeReply, Rejection, Reply, Snapshot, Txn, TxnReply, validate,
-    validate_range, validate_txn,
-};
+use althing_keyspace::{Ask, Command, HashOfKeys, Principal, Rejection, Reply, validate_range};
 use prost::Message;
-use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
+use super::auth::{Guard, TokenSettings};
+use super::credentials::Credentials;
+use super::door::Door;
 use super::{Limits, REQUEST_BYTES_MAX, VERSION_OF_ETCD, convert, status};
-use crate::handle::{Applied, Handle};
+use crate::handle::Handle;
 use crate::metrics::Method;
-
-/// Reads of ranges leave the runtime's thread when the keyspace holds more keys than this: so many
-/// are read in less time than it takes to move the work.
-const KEYS_READ_IN_PLACE: usize = 1000;
-
-/// How many reads may run beside the runtime at once; others wait their turn.
-const READS_BESIDE: usize = 4;
 
 /// With less space than this left, a write of common size is refused, so the store counts as full.
 const SPACE_OF_A_WRITE: u64 = 1024;
@@ -31,38 +23,44 @@ const SPACE_OF_A_WRITE: u64 = 1024;
 /// The calls of the client API. A clone is the same API.
 #[derive(Clone)]
 pub(super) struct Api {
-    pub(super) handle: Handle,
+    pub(super) door: Door,
     pub(super) limits: Arc<Limits>,
-    reads_beside: Arc<Semaphore>,
+    pub(super) guard: Arc<Guard>,
 }
 
 impl Api {
-    pub(super) fn new(handle: Handle, limits: &Limits) -> Self {
-        let limits = Arc::new(limits.clone());
-        Self { handle, limits, reads_beside: Arc::new(Semaphore::new(READS_BESIDE)) }
+    pub(super) fn new(handle: Handle, limits: &Limits, tokens: &TokenSettings) -> Self {
+        let guard = Guard::new(tokens);
+        let door = Door::new(handle, guard.jwt().cloned());
+        Self { door, limits: Arc::new(limits.clone()), guard: Arc::new(guard) }
     }
 
     pub(super) async fn range(
         &self,
+        credentials: Credentials,
         message: pb::RangeRequest,
     ) -> Result<pb::RangeResponse, Status> {
-        self.counted(Method::Range, async {
+        self.admitted(Method::Range, &credentials, |caller| async move {
             let range = convert::range(message).map_err(status::refused)?;
             validate_range(&range).map_err(status::rejected)?;
             if !range.serializable {
-                self.handle.linearizable().await.map_err(status::failed)?;
+                self.door.linearizable().await?;
             }
-            let reply = self.read(range).await?;
-            let header = self.header(reply.revision, self.handle.term());
+            let reply = self.door.read(&caller, range).await?;
+            let header = self.header(reply.revision, self.door.term());
             Ok(convert::range_response(reply, header))
         })
         .await
     }
 
-    pub(super) async fn put(&self, message: pb::PutRequest) -> Result<pb::PutResponse, Status> {
-        self.counted(Method::Put, async {
+    pub(super) async fn put(
+        &self,
+        credentials: Credentials,
+        message: pb::PutRequest,
+    ) -> Result<pb::PutResponse, Status> {
+        self.admitted(Method::Put, &credentials, |caller| async move {
             within_limit(&message)?;
-            let applied = self.propose(Command::Put(convert::put(message))).await?;
+            let applied = self.door.propose(&caller, Command::Put(convert::put(message))).await?;
             let Reply::Put(reply) = applied.reply else {
                 unreachable!("a put is answered with what a put did");
             };
@@ -74,12 +72,15 @@ impl Api {
 
     pub(super) async fn delete_range(
         &self,
+        credentials: Credentials,
         message: pb::DeleteRangeRequest,
     ) -> Result<pb::DeleteRangeResponse, Status> {
-        self.counted(Method::DeleteRange, async {
+        self.admitted(Method::DeleteRange, &credentials, |caller| async move {
             within_limit(&message)?;
-            let applied =
-                self.propose(Command::DeleteRange(convert::delete_range(message))).await?;
+            let applied = self
+                .door
+                .propose(&caller, Command::DeleteRange(convert::delete_range(message)))
+                .await?;
             let Reply::DeleteRange(reply) = applied.reply else {
                 unreachable!("a deletion is answered with what a deletion did");
             };
@@ -89,14 +90,18 @@ impl Api {
         .await
     }
 
-    pub(super) async fn txn(&self, message: pb::TxnRequest) -> Result<pb::TxnResponse, Status> {
-        self.counted(Method::Txn, async {
+    pub(super) async fn txn(
+        &self,
+        credentials: Credentials,
+        message: pb::TxnRequest,
+    ) -> Result<pb::TxnResponse, Status> {
+        self.admitted(Method::Txn, &credentials, |caller| async move {
             within_limit(&message)?;
             let txn = convert::txn(message).map_err(status::refused)?;
             let (reply, term) = if txn.is_read_only() {
-                (self.read_txn(txn).await?, self.handle.term())
+                (self.door.read_txn(&caller, txn).await?, self.door.term())
             } else {
-                let applied = self.propose(Command::Txn(txn)).await?;
+                let applied = self.door.propose(&caller, Command::Txn(txn)).await?;
                 let Reply::Txn(reply) = applied.reply else {
                     unreachable!("a transaction is answered with what a transaction did");
                 };
@@ -112,11 +117,12 @@ impl Api {
     /// it took is freed afterwards, whether or not `physical` asked to wait for that.
     pub(super) async fn compact(
         &self,
+        credentials: Credentials,
         message: pb::CompactionRequest,
     ) -> Result<pb::CompactionResponse, Status> {
-        self.counted(Method::Compact, async {
+        self.admitted(Method::Compact, &credentials, |caller| async move {
             let revision = message.revision;
-            let applied = self.propose(Command::Compact { revision }).await?;
+            let applied = self.door.propose(&caller, Command::Compact { revision }).await?;
             let Reply::Compact { revision } = applied.reply else {
                 unreachable!("a compaction is answered with what a compaction did");
             };
@@ -127,13 +133,15 @@ impl Api {
 
     pub(super) async fn member_list(
         &self,
+        credentials: Credentials,
         message: pb::MemberListRequest,
     ) -> Result<pb::MemberListResponse, Status> {
-        self.counted(Method::MemberList, async {
+        self.admitted(Method::MemberList, &credentials, |caller| async move {
+            self.door.may(&caller, Ask::Known).await?;
             if message.linearizable {
-                self.handle.linearizable().await.map_err(status::failed)?;
+                self.door.linearizable().await?;
             }
-            let status = self.handle.status();
+            let status = self.door.status();
             let members = status.members.into_iter().map(|member| pb::Member {
                 id: member.id.number(),
                 name: member.name,
@@ -148,18 +156,23 @@ impl Api {
         .await
     }
 
-    pub(super) async fn status(&self, _: pb::StatusRequest) -> Result<pb::StatusResponse, Status> {
-        self.counted(Method::Status, async {
-            let status = self.handle.status();
+    pub(super) async fn status(
+        &self,
+        credentials: Credentials,
+        _: pb::StatusRequest,
+    ) -> Result<pb::StatusResponse, Status> {
+        self.admitted(Method::Status, &credentials, |caller| async move {
+            self.door.may(&caller, Ask::Known).await?;
+            let status = self.door.status();
             let mut errors = Vec::new();
             errors.extend(status.storage_failed);
             if status.leader.is_none() {
                 errors.push("etcdserver: no leader".to_owned());
             }
             if self.is_out_of_space() {
-                errors.push(format!("memberID:{} alarm:NOSPACE ", self.handle.node().number()));
+                errors.push(format!("memberID:{} alarm:NOSPACE ", self.door.node().number()));
             }
-            let revision = self.handle.keyspace().revision();
+            let revision = self.door.revision();
             let bytes = i64::try_from(status.database_bytes).unwrap_or(i64::MAX);
             Ok(pb::StatusResponse {
                 header: Some(self.header(revision, status.term)),
@@ -180,9 +193,11 @@ impl Api {
     /// Lists alarms. The one there can be, for lack of space, comes and goes by itself.
     pub(super) async fn alarm(
         &self,
+        credentials: Credentials,
         message: pb::AlarmRequest,
     ) -> Result<pb::AlarmResponse, Status> {
-        self.counted(Method::Alarm, async {
+        self.admitted(Method::Alarm, &credentials, |caller| async move {
+            self.door.may(&caller, Ask::Administer).await?;
             if message.action() != pb::alarm_request::AlarmAction::Get {
                 return Err(Status::unimplemented(
                     "althing raises and clears the alarm for space by itself; \
@@ -190,18 +205,15 @@ impl Api {
                 ));
             }
             let asked = [pb::AlarmType::None, pb::AlarmType::Nospace].contains(&message.alarm())
-                && [0, self.handle.node().number()].contains(&message.member_id);
+                && [0, self.door.node().number()].contains(&message.member_id);
             let alarms = if asked && self.is_out_of_space() {
                 let alarm = pb::AlarmType::Nospace.into();
-                vec![pb::AlarmMember { member_id: self.handle.node().number(), alarm }]
+                vec![pb::AlarmMember { member_id: self.door.node().number(), alarm }]
             } else {
                 Vec::new()
             };
-            let revision = self.handle.keyspace().revision();
-            Ok(pb::AlarmResponse {
-                header: Some(self.header(revision, self.handle.term())),
-                alarms,
-            })
+            let revision = self.door.revision();
+            Ok(pb::AlarmResponse { header: Some(self.header(revision, self.door.term())), alarms })
         })
         .await
     }
@@ -210,11 +222,13 @@ impl Api {
     /// given back as time goes by, and there is nothing to wait for.
     pub(super) async fn defragment(
         &self,
+        credentials: Credentials,
         _: pb::DefragmentRequest,
     ) -> Result<pb::DefragmentResponse, Status> {
-        self.counted(Method::Defragment, async {
-            let revision = self.handle.keyspace().revision();
-            let header = Some(self.header(revision, self.handle.term()));
+        self.admitted(Method::Defragment, &credentials, |caller| async move {
+            self.door.may(&caller, Ask::Administer).await?;
+            let revision = self.door.revision();
+            let header = Some(self.header(revision, self.door.term()));
             Ok(pb::DefragmentResponse { header })
         })
         .await
@@ -222,11 +236,18 @@ impl Api {
 
     /// The hash of everything that this node holds, the place in the log included: only nodes that
     /// have come equally far have the same.
-    pub(super) async fn hash(&self, _: pb::HashRequest) -> Result<pb::HashResponse, Status> {
-        self.counted(Method::Hash, async {
-            let (revision, hash) =
-                self.beside(|snapshot| Ok((snapshot.revision(), snapshot.hash()))).await?;
-            let header = Some(self.header(revision, self.handle.term()));
+    pub(super) async fn hash(
+        &self,
+        credentials: Credentials,
+        _: pb::HashRequest,
+    ) -> Result<pb::HashResponse, Status> {
+        self.admitted(Method::Hash, &credentials, |caller| async move {
+            self.door.may(&caller, Ask::Administer).await?;
+            let (revision, hash) = self
+                .door
+                .hash(&caller, |snapshot| Ok((snapshot.revision(), snapshot.hash())))
+                .await?;
+            let header = Some(self.header(revision, self.door.term()));
             Ok(pb::HashResponse { header, hash: folded(hash) })
         })
         .await
@@ -236,15 +257,18 @@ impl Api {
     /// compacted as far.
     pub(super) async fn hash_kv(
         &self,
+        credentials: Credentials,
         message: pb::HashKvRequest,
     ) -> Result<pb::HashKvResponse, Status> {
-        self.counted(Method::HashKv, async {
+        self.admitted(Method::HashKv, &credentials, |caller| async move {
+            self.door.may(&caller, Ask::Administer).await?;
             let (present, hash) = self
-                .beside(move |snapshot| {
+                .door
+                .hash(&caller, move |snapshot| {
                     Ok((snapshot.revision(), snapshot.hash_of_keys(message.revision)?))
                 })
                 .await?;
-            let header = Some(self.header(present, self.handle.term()));
+            let header = Some(self.header(present, self.door.term()));
             let HashOfKeys { hash, compacted } = hash;
             Ok(pb::HashKvResponse { header, hash: folded(hash), compact_revision: compacted })
         })
@@ -253,62 +277,30 @@ impl Api {
 
     /// Whether writes are refused for lack of space.
     pub(super) fn is_out_of_space(&self) -> bool {
-        let status = self.handle.status();
+        let status = self.door.status();
         status.database_bytes.saturating_add(SPACE_OF_A_WRITE) > status.quota_bytes
-    }
-
-    pub(super) async fn propose(&self, command: Command) -> Result<Applied, Status> {
-        validate(&command).map_err(status::rejected)?;
-        self.handle.propose(&command).await.map_err(status::failed)
-    }
-
-    pub(super) async fn read(&self, range: Range) -> Result<RangeReply, Status> {
-        if range.range_end.is_empty() || self.is_small() {
-            return self.handle.keyspace().range(&range).map_err(status::rejected);
-        }
-        self.beside(move |snapshot| snapshot.range(&range)).await
-    }
-
-    async fn read_txn(&self, txn: Txn) -> Result<TxnReply, Status> {
-        validate_txn(&txn).map_err(status::rejected)?;
-        // One that reads nothing still compares, and nobody said that it may compare with the past.
-        let reads_nothing = txn.success.is_empty() && txn.failure.is_empty();
-        if reads_nothing || !txn.is_serializable() {
-            self.handle.linearizable().await.map_err(status::failed)?;
-        }
-        if self.is_small() {
-            return self.handle.keyspace().read_txn(&txn).map_err(status::rejected);
-        }
-        self.beside(move |snapshot| snapshot.read_txn(&txn)).await
-    }
-
-    /// Whether any read is over in no time.
-    fn is_small(&self) -> bool {
-        self.handle.keyspace().key_count() <= KEYS_READ_IN_PLACE
-    }
-
-    /// Reads the keyspace as it is now, on a thread where that may take its time; writes go on.
-    async fn beside<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Snapshot) -> Result<T, Rejection> + Send + 'static,
-    ) -> Result<T, Status> {
-        let Ok(_turn) = self.reads_beside.acquire().await else {
-            unreachable!("the semaphore is never closed");
-        };
-        let snapshot = self.handle.keyspace().snapshot();
-        match tokio::task::spawn_blocking(move || read(&snapshot)).await {
-            Ok(reply) => reply.map_err(status::rejected),
-            Err(_) => Err(Status::unavailable("etcdserver: server stopped")),
-        }
     }
 
     pub(super) fn header(&self, revision: i64, raft_term: u64) -> pb::ResponseHeader {
         pb::ResponseHeader {
-            cluster_id: self.handle.cluster().0,
-            member_id: self.handle.node().number(),
+            cluster_id: self.door.cluster().0,
+            member_id: self.door.node().number(),
             revision,
             raft_term,
         }
+    }
+
+    /// Finds out who calls, makes the call on its behalf, and counts how it ended.
+    pub(super) async fn admitted<T, F>(
+        &self,
+        method: Method,
+        credentials: &Credentials,
+        call: impl FnOnce(Principal) -> F,
+    ) -> Result<T, Status>
+    where
+        F: Future<Output = Result<T, Status>>,
+    {
+        self.counted(method, async { call(self.door.identify(credentials).await?).await }).await
     }
 
     pub(super) async fn counted<T>(
@@ -318,7 +310,7 @@ impl Api {
     ) -> Result<T, Status> {
         let answer = call.await;
         let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
-        self.handle.metrics().requests.answered(method, code);
+        self.door.metrics().requests.answered(method, code);
         answer
     }
 }

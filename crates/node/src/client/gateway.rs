@@ -20,6 +20,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Code, Status};
 
+use super::credentials::Credentials;
 use super::{Api, MESSAGE_BYTES_MAX, json_stream};
 
 /// The gateway's routes: `/v3/` and the older spelling that etcd 3.4 still answers to.
@@ -31,94 +32,191 @@ pub(super) fn router(api: &Api) -> Router {
 
 fn routes(api: &Api) -> Router {
     Router::new()
-        .route("/kv/range", call(api, |api, request| async move { api.range(request).await }))
-        .route("/kv/put", call(api, |api, request| async move { api.put(request).await }))
+        .route(
+            "/kv/range",
+            call(api, |api, who, request| async move { api.range(who, request).await }),
+        )
+        .route("/kv/put", call(api, |api, who, request| async move { api.put(who, request).await }))
         .route(
             "/kv/deleterange",
-            call(api, |api, request| async move { api.delete_range(request).await }),
+            call(api, |api, who, request| async move { api.delete_range(who, request).await }),
         )
-        .route("/kv/txn", call(api, |api, request| async move { api.txn(request).await }))
+        .route("/kv/txn", call(api, |api, who, request| async move { api.txn(who, request).await }))
         .route(
             "/kv/compaction",
-            call(api, |api, request| async move { api.compact(request).await }),
+            call(api, |api, who, request| async move { api.compact(who, request).await }),
         )
         .route(
             "/cluster/member/list",
-            call(api, |api, request| async move { api.member_list(request).await }),
+            call(api, |api, who, request| async move { api.member_list(who, request).await }),
         )
         .route(
             "/maintenance/status",
-            call(api, |api, request| async move { api.status(request).await }),
+            call(api, |api, who, request| async move { api.status(who, request).await }),
         )
         .route(
             "/maintenance/alarm",
-            call(api, |api, request| async move { api.alarm(request).await }),
+            call(api, |api, who, request| async move { api.alarm(who, request).await }),
         )
-        .route("/watch", stream(api, |api, requests| api.watch(requests, false)))
+        .route("/watch", stream(api, |api, who, requests| api.watch(who, requests, false)))
         .route(
             "/lease/grant",
-            call(api, |api, request| async move { api.lease_grant(request).await }),
+            call(api, |api, who, request| async move { api.lease_grant(who, request).await }),
         )
         .route("/lease/revoke", lease_revoke(api))
         .route("/kv/lease/revoke", lease_revoke(api))
-        .route("/lease/keepalive", stream(api, |api, requests| api.lease_keep_alive(requests)))
+        .route(
+            "/lease/keepalive",
+            stream(api, |api, who, requests| api.lease_keep_alive(who, requests)),
+        )
         .route("/lease/timetolive", lease_time_to_live(api))
         .route("/kv/lease/timetolive", lease_time_to_live(api))
         .route("/lease/leases", lease_leases(api))
         .route("/kv/lease/leases", lease_leases(api))
         .route(
             "/maintenance/defragment",
-            call(api, |api, request| async move { api.defragment(request).await }),
+            call(api, |api, who, request| async move { api.defragment(who, request).await }),
         )
         .route(
             "/maintenance/hash",
-            call(api, |api, request| async move { api.hash_kv(request).await }),
+            call(api, |api, who, request| async move { api.hash_kv(who, request).await }),
         )
         .merge(lines(api))
+        .merge(auth(api))
         .fallback(not_served)
 }
 
 /// Locks and elections.
 fn lines(api: &Api) -> Router {
     Router::new()
-        .route("/lock/lock", call(api, |api, request| async move { api.lock(request).await }))
-        .route("/lock/unlock", call(api, |api, request| async move { api.unlock(request).await }))
+        .route(
+            "/lock/lock",
+            call(api, |api, who, request| async move { api.lock(who, request).await }),
+        )
+        .route(
+            "/lock/unlock",
+            call(api, |api, who, request| async move { api.unlock(who, request).await }),
+        )
         .route(
             "/election/campaign",
-            call(api, |api, request| async move { api.campaign(request).await }),
+            call(api, |api, who, request| async move { api.campaign(who, request).await }),
         )
         .route(
             "/election/proclaim",
-            call(api, |api, request| async move { api.proclaim(request).await }),
+            call(api, |api, who, request| async move { api.proclaim(who, request).await }),
         )
         .route(
             "/election/leader",
-            call(api, |api, request| async move { api.leader(request).await }),
+            call(api, |api, who, request| async move { api.leader(who, request).await }),
         )
         .route(
             "/election/resign",
-            call(api, |api, request| async move { api.resign(request).await }),
+            call(api, |api, who, request| async move { api.resign(who, request).await }),
         )
         .route("/election/observe", observe(api))
 }
 
+/// Users and roles.
+fn auth(api: &Api) -> Router {
+    let users = Router::new()
+        .route(
+            "/auth/enable",
+            call(api, |api, who, request| async move { api.auth_enable(who, request).await }),
+        )
+        .route(
+            "/auth/disable",
+            call(api, |api, who, request| async move { api.auth_disable(who, request).await }),
+        )
+        .route(
+            "/auth/status",
+            call(api, |api, who, request| async move { api.auth_status(who, request).await }),
+        )
+        .route(
+            "/auth/authenticate",
+            call(api, |api, who, request| async move { api.authenticate(who, request).await }),
+        )
+        .route(
+            "/auth/user/add",
+            call(api, |api, who, request| async move { api.user_add(who, request).await }),
+        )
+        .route(
+            "/auth/user/get",
+            call(api, |api, who, request| async move { api.user_get(who, request).await }),
+        )
+        .route(
+            "/auth/user/list",
+            call(api, |api, who, request| async move { api.user_list(who, request).await }),
+        )
+        .route(
+            "/auth/user/delete",
+            call(api, |api, who, request| async move { api.user_delete(who, request).await }),
+        )
+        .route(
+            "/auth/user/changepw",
+            call(
+                api,
+                |api, who, request| async move { api.user_change_password(who, request).await },
+            ),
+        )
+        .route(
+            "/auth/user/grant",
+            call(api, |api, who, request| async move { api.user_grant_role(who, request).await }),
+        )
+        .route(
+            "/auth/user/revoke",
+            call(api, |api, who, request| async move { api.user_revoke_role(who, request).await }),
+        );
+    users
+        .route(
+            "/auth/role/add",
+            call(api, |api, who, request| async move { api.role_add(who, request).await }),
+        )
+        .route(
+            "/auth/role/get",
+            call(api, |api, who, request| async move { api.role_get(who, request).await }),
+        )
+        .route(
+            "/auth/role/list",
+            call(api, |api, who, request| async move { api.role_list(who, request).await }),
+        )
+        .route(
+            "/auth/role/delete",
+            call(api, |api, who, request| async move { api.role_delete(who, request).await }),
+        )
+        .route(
+            "/auth/role/grant",
+            call(
+                api,
+                |api, who, request| async move { api.role_grant_permission(who, request).await },
+            ),
+        )
+        .route(
+            "/auth/role/revoke",
+            call(
+                api,
+                |api, who, request| async move { api.role_revoke_permission(who, request).await },
+            ),
+        )
+}
+
 fn lease_revoke(api: &Api) -> MethodRouter {
-    call(api, |api, request| async move { api.lease_revoke(request).await })
+    call(api, |api, who, request| async move { api.lease_revoke(who, request).await })
 }
 
 fn lease_time_to_live(api: &Api) -> MethodRouter {
-    call(api, |api, request| async move { api.lease_time_to_live(request).await })
+    call(api, |api, who, request| async move { api.lease_time_to_live(who, request).await })
 }
 
 fn lease_leases(api: &Api) -> MethodRouter {
-    call(api, |api, request| async move { api.lease_leases(request).await })
+    call(api, |api, who, request| async move { api.lease_leases(who, request).await })
 }
 
 fn observe(api: &Api) -> MethodRouter {
     let api = api.clone();
     post(move |request: Request| async move {
+        let who = Credentials::found(request.headers(), request.extensions());
         match read(request.into_body()).await {
-            Ok(request) => as_lines(api.observe(request)),
+            Ok(request) => as_lines(api.observe(who, request)),
             Err(status) => failure(&status),
         }
     })
@@ -129,12 +227,13 @@ fn stream<Q, A, F, S>(api: &Api, method: F) -> MethodRouter
 where
     Q: DeserializeOwned + Default + Send + 'static,
     A: Serialize + Send + 'static,
-    F: Fn(Api, ReceiverStream<Result<Q, Status>>) -> S + Clone + Send + Sync + 'static,
+    F: Fn(Api, Credentials, ReceiverStream<Result<Q, Status>>) -> S + Clone + Send + Sync + 'static,
     S: Stream<Item = Result<A, Status>> + Send + 'static,
 {
     let api = api.clone();
     post(move |request: Request| async move {
-        as_lines(method(api, json_stream::read(request.into_body())))
+        let who = Credentials::found(request.headers(), request.extensions());
+        as_lines(method(api, who, json_stream::read(request.into_body())))
     })
 }
 
@@ -167,13 +266,14 @@ fn call<Q, A, F, R>(api: &Api, method: F) -> MethodRouter
 where
     Q: DeserializeOwned + Default + Send + 'static,
     A: Serialize + 'static,
-    F: Fn(Api, Q) -> R + Clone + Send + Sync + 'static,
+    F: Fn(Api, Credentials, Q) -> R + Clone + Send + Sync + 'static,
     R: Future<Output = Result<A, Status>> + Send + 'static,
 {
     let api = api.clone();
     post(move |request: Request| async move {
+        let who = Credentials::found(request.headers(), request.extensions());
         let answer = match read(request.into_body()).await {
-            Ok(request) => method(api, request).await,
+            Ok(request) => method(api, who, request).await,
             Err(status) => Err(status),
         };
         match answer.and_then(|answer| written(&answer)) {
@@ -268,7 +368,7 @@ fn http_status(code: Code) -> StatusCode {
 
 async fn not_served(request: Request) -> Response {
     let path = request.uri().path();
-    let known = ["/auth/", "/cluster/", "/maintenance/"];
+    let known = ["/cluster/", "/maintenance/"];
     if known.into_iter().any(|prefix| path.starts_with(prefix)) {
         return failure(&Status::unimplemented(format!("althing does not serve {path} yet")));
     }

@@ -10,6 +10,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use super::Api;
+use super::credentials::Credentials;
 
 #[tonic::async_trait]
 impl Kv for Api {
@@ -17,35 +18,35 @@ impl Kv for Api {
         &self,
         request: Request<pb::RangeRequest>,
     ) -> Result<Response<pb::RangeResponse>, Status> {
-        self.range(request.into_inner()).await.map(Response::new)
+        self.range(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn put(
         &self,
         request: Request<pb::PutRequest>,
     ) -> Result<Response<pb::PutResponse>, Status> {
-        self.put(request.into_inner()).await.map(Response::new)
+        self.put(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn delete_range(
         &self,
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
-        self.delete_range(request.into_inner()).await.map(Response::new)
+        self.delete_range(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn txn(
         &self,
         request: Request<pb::TxnRequest>,
     ) -> Result<Response<pb::TxnResponse>, Status> {
-        self.txn(request.into_inner()).await.map(Response::new)
+        self.txn(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn compact(
         &self,
         request: Request<pb::CompactionRequest>,
     ) -> Result<Response<pb::CompactionResponse>, Status> {
-        self.compact(request.into_inner()).await.map(Response::new)
+        self.compact(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 }
 
@@ -76,7 +77,7 @@ impl Cluster for Api {
         &self,
         request: Request<pb::MemberListRequest>,
     ) -> Result<Response<pb::MemberListResponse>, Status> {
-        self.member_list(request.into_inner()).await.map(Response::new)
+        self.member_list(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn member_promote(
@@ -97,35 +98,35 @@ impl Maintenance for Api {
         &self,
         request: Request<pb::AlarmRequest>,
     ) -> Result<Response<pb::AlarmResponse>, Status> {
-        self.alarm(request.into_inner()).await.map(Response::new)
+        self.alarm(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn status(
         &self,
         request: Request<pb::StatusRequest>,
     ) -> Result<Response<pb::StatusResponse>, Status> {
-        self.status(request.into_inner()).await.map(Response::new)
+        self.status(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn defragment(
         &self,
         request: Request<pb::DefragmentRequest>,
     ) -> Result<Response<pb::DefragmentResponse>, Status> {
-        self.defragment(request.into_inner()).await.map(Response::new)
+        self.defragment(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn hash(
         &self,
         request: Request<pb::HashRequest>,
     ) -> Result<Response<pb::HashResponse>, Status> {
-        self.hash(request.into_inner()).await.map(Response::new)
+        self.hash(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn hash_kv(
         &self,
         request: Request<pb::HashKvRequest>,
     ) -> Result<Response<pb::HashKvResponse>, Status> {
-        self.hash_kv(request.into_inner()).await.map(Response::new)
+        self.hash_kv(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     type SnapshotStream = Pin<Box<dyn Stream<Item = Result<pb::SnapshotResponse, Status>> + Send>>;

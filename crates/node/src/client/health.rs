@@ -51,19 +51,17 @@ impl Check {
     /// What is wrong, if anything.
     async fn run(self, api: &Api) -> Result<(), String> {
         match self {
-            Self::Storage => match api.handle.status().storage_failed {
+            Self::Storage => match api.door.status().storage_failed {
                 Some(reason) => Err(reason),
                 None => Ok(()),
             },
             Self::SerializableRead => {
-                drop(api.handle.keyspace());
+                api.door.revision();
                 Ok(())
             }
-            Self::LinearizableRead => api
-                .handle
-                .linearizable()
-                .await
-                .map_err(|error| super::status::failed(error).message().to_owned()),
+            Self::LinearizableRead => {
+                api.door.linearizable().await.map_err(|status| status.message().to_owned())
+            }
             Self::Space if api.is_out_of_space() => {
                 Err("the database is as large as its quota".to_owned())
             }
@@ -138,7 +136,7 @@ async fn ailment(api: &Api, query: &Query) -> Option<String> {
         return Some("ALARM NOSPACE".to_owned());
     }
     let serializable = query.has("serializable", "true");
-    if !serializable && api.handle.status().leader.is_none() {
+    if !serializable && api.door.status().leader.is_none() {
         return Some("RAFT NO LEADER".to_owned());
     }
     let check = if serializable { Check::SerializableRead } else { Check::LinearizableRead };

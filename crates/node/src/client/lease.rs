@@ -2,13 +2,14 @@
 //! say.
 
 use althing_etcd_api::etcdserverpb as pb;
-use althing_keyspace::{Command, Rejection, Reply, Timed};
+use althing_keyspace::{Command, Principal, Rejection, Reply, Timed};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
+use super::credentials::Credentials;
 use super::{Api, status};
 use crate::handle::RequestError;
 use crate::metrics::Method;
@@ -25,13 +26,14 @@ const TRIES_MAX: usize = 3;
 impl Api {
     pub(super) async fn lease_grant(
         &self,
+        credentials: Credentials,
         message: pb::LeaseGrantRequest,
     ) -> Result<pb::LeaseGrantResponse, Status> {
-        self.counted(Method::LeaseGrant, async {
-            let ttl = message.ttl.max(self.handle.lease_seconds_min());
+        self.admitted(Method::LeaseGrant, &credentials, |caller| async move {
+            let ttl = message.ttl.max(self.door.lease_seconds_min());
             for _ in 0..TRIES_MAX {
                 let id = if message.id == 0 { self.new_lease_id() } else { message.id };
-                match self.grant(id, ttl).await {
+                match self.grant(&caller, id, ttl).await {
                     Err(RequestError::Rejected(Rejection::LeaseExists)) if message.id == 0 => {}
                     answer => return answer.map_err(status::failed),
                 }
@@ -41,8 +43,13 @@ impl Api {
         .await
     }
 
-    async fn grant(&self, id: i64, ttl: i64) -> Result<pb::LeaseGrantResponse, RequestError> {
-        let applied = self.handle.propose(&Command::LeaseGrant { id, ttl }).await?;
+    async fn grant(
+        &self,
+        caller: &Principal,
+        id: i64,
+        ttl: i64,
+    ) -> Result<pb::LeaseGrantResponse, RequestError> {
+        let applied = self.door.try_propose(caller, Command::LeaseGrant { id, ttl }).await?;
         let Reply::LeaseGrant { id, ttl, revision } = applied.reply else {
             unreachable!("a grant is answered with what a grant did");
         };
@@ -50,17 +57,31 @@ impl Api {
         Ok(pb::LeaseGrantResponse { header, id, ttl, error: String::new() })
     }
 
+    /// Grants a lease of so many seconds under a number that nobody uses.
+    pub(super) async fn grant_any(&self, caller: &Principal, ttl: i64) -> Result<i64, Status> {
+        let ttl = ttl.max(self.door.lease_seconds_min());
+        for _ in 0..TRIES_MAX {
+            match self.grant(caller, self.new_lease_id(), ttl).await {
+                Err(RequestError::Rejected(Rejection::LeaseExists)) => {}
+                answer => return answer.map(|granted| granted.id).map_err(status::failed),
+            }
+        }
+        Err(status::rejected(Rejection::LeaseExists))
+    }
+
     /// A number that nobody uses, in all likelihood: positive, as all that etcd gives out.
     fn new_lease_id(&self) -> i64 {
-        ((self.handle.fresh_number() >> 1) as i64).max(1)
+        ((self.door.fresh_number() >> 1) as i64).max(1)
     }
 
     pub(super) async fn lease_revoke(
         &self,
+        credentials: Credentials,
         message: pb::LeaseRevokeRequest,
     ) -> Result<pb::LeaseRevokeResponse, Status> {
-        self.counted(Method::LeaseRevoke, async {
-            let applied = self.propose(Command::LeaseRevoke { id: message.id }).await?;
+        self.admitted(Method::LeaseRevoke, &credentials, |caller| async move {
+            let applied =
+                self.door.propose(&caller, Command::LeaseRevoke { id: message.id }).await?;
             let Reply::LeaseRevoke { revision, .. } = applied.reply else {
                 unreachable!("a revocation is answered with what a revocation did");
             };
@@ -72,23 +93,23 @@ impl Api {
 
     pub(super) async fn lease_time_to_live(
         &self,
+        credentials: Credentials,
         message: pb::LeaseTimeToLiveRequest,
     ) -> Result<pb::LeaseTimeToLiveResponse, Status> {
-        self.counted(Method::LeaseTimeToLive, async {
+        self.admitted(Method::LeaseTimeToLive, &credentials, |caller| async move {
             let id = message.id;
-            let time = self.handle.lease_time(id).await.map_err(status::failed)?;
-            let keyspace = self.handle.keyspace();
-            let header = Some(self.header(keyspace.revision(), self.handle.term()));
+            let time = self.door.lease_time(&caller, id).await?;
+            let header = Some(self.header(self.door.revision(), self.door.term()));
             let gone = pb::LeaseTimeToLiveResponse { header, id, ttl: -1, ..Default::default() };
             let Some(Timed { ttl: granted_ttl, remaining: ttl, .. }) = time else {
                 return Ok(gone);
             };
-            let Some(lease) = keyspace.lease(id) else { return Ok(gone) };
-            let keys = if message.keys {
-                lease.keys().map(super::convert::bytes).collect()
-            } else {
-                Vec::new()
+            let keys = match message.keys {
+                true => self.door.look(&caller, |view| view.lease_keys(id))?,
+                false => Some(Vec::new()),
             };
+            let Some(keys) = keys else { return Ok(gone) };
+            let keys = keys.iter().map(super::convert::bytes).collect();
             Ok(pb::LeaseTimeToLiveResponse { header, id, ttl, granted_ttl, keys })
         })
         .await
@@ -96,13 +117,14 @@ impl Api {
 
     pub(super) async fn lease_leases(
         &self,
+        credentials: Credentials,
         _: pb::LeaseLeasesRequest,
     ) -> Result<pb::LeaseLeasesResponse, Status> {
-        self.counted(Method::LeaseLeases, async {
-            self.handle.linearizable().await.map_err(status::failed)?;
-            let keyspace = self.handle.keyspace();
-            let header = Some(self.header(keyspace.revision(), self.handle.term()));
-            let leases = keyspace.leases().map(|(id, _)| pb::LeaseStatus { id }).collect();
+        self.admitted(Method::LeaseLeases, &credentials, |caller| async move {
+            self.door.linearizable().await?;
+            let leases = self.door.look(&caller, |view| view.leases())?;
+            let header = Some(self.header(self.door.revision(), self.door.term()));
+            let leases = leases.into_iter().map(|id| pb::LeaseStatus { id }).collect();
             Ok(pb::LeaseLeasesResponse { header, leases })
         })
         .await
@@ -112,13 +134,16 @@ impl Api {
     /// those of different leases may overtake one another.
     pub(super) fn lease_keep_alive(
         &self,
+        credentials: Credentials,
         requests: impl Stream<Item = Result<pb::LeaseKeepAliveRequest, Status>> + Send + 'static,
     ) -> Answers {
         let (answers, stream) = mpsc::channel(AT_ONCE_MAX);
         let api = self.clone();
         tokio::spawn(async move {
-            let kept = keep_alive(&api, requests, &answers);
-            if let Err(status) = api.counted(Method::LeaseKeepAlive, kept).await {
+            let kept = api.admitted(Method::LeaseKeepAlive, &credentials, |caller| {
+                keep_alive(&api, caller, requests, &answers)
+            });
+            if let Err(status) = kept.await {
                 // A client that is gone does not miss it.
                 let _ = answers.send(Err(status)).await;
             }
@@ -126,21 +151,26 @@ impl Api {
         ReceiverStream::new(stream)
     }
 
-    async fn keep_one_alive(&self, id: i64) -> Result<pb::LeaseKeepAliveResponse, Status> {
+    async fn keep_one_alive(
+        &self,
+        caller: &Principal,
+        id: i64,
+    ) -> Result<pb::LeaseKeepAliveResponse, Status> {
         // A lease that is gone has no time, which is no error.
-        let ttl = self.handle.keep_alive(id).await.map_err(status::failed)?.unwrap_or(0);
-        let header = Some(self.header(self.handle.keyspace().revision(), self.handle.term()));
+        let ttl = self.door.keep_alive(caller, id).await?.unwrap_or(0);
+        let header = Some(self.header(self.door.revision(), self.door.term()));
         Ok(pb::LeaseKeepAliveResponse { header, id, ttl })
     }
 }
 
 async fn keep_alive(
     api: &Api,
+    caller: Principal,
     requests: impl Stream<Item = Result<pb::LeaseKeepAliveRequest, Status>>,
     answers: &mpsc::Sender<Result<pb::LeaseKeepAliveResponse, Status>>,
 ) -> Result<(), Status> {
     let mut requests = std::pin::pin!(requests);
-    let mut stopping = std::pin::pin!(api.handle.stopping());
+    let mut stopping = std::pin::pin!(api.door.stopping());
     let mut asking = JoinSet::new();
     let mut has_more = true;
     while has_more || !asking.is_empty() {
@@ -149,8 +179,8 @@ async fn keep_alive(
             () = &mut stopping => return Err(Status::unavailable("etcdserver: server stopped")),
             request = requests.next(), if has_more && asking.len() < AT_ONCE_MAX => match request {
                 Some(request) => {
-                    let (api, id) = (api.clone(), request?.id);
-                    asking.spawn(async move { api.keep_one_alive(id).await });
+                    let (api, caller, id) = (api.clone(), caller.clone(), request?.id);
+                    asking.spawn(async move { api.keep_one_alive(&caller, id).await });
                 }
                 None => has_more = false,
             },
@@ -171,14 +201,14 @@ impl pb::lease_server::Lease for Api {
         &self,
         request: Request<pb::LeaseGrantRequest>,
     ) -> Result<Response<pb::LeaseGrantResponse>, Status> {
-        self.lease_grant(request.into_inner()).await.map(Response::new)
+        self.lease_grant(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn lease_revoke(
         &self,
         request: Request<pb::LeaseRevokeRequest>,
     ) -> Result<Response<pb::LeaseRevokeResponse>, Status> {
-        self.lease_revoke(request.into_inner()).await.map(Response::new)
+        self.lease_revoke(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     type LeaseKeepAliveStream = Answers;
@@ -187,20 +217,22 @@ impl pb::lease_server::Lease for Api {
         &self,
         request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        Ok(Response::new(self.lease_keep_alive(request.into_inner())))
+        Ok(Response::new(self.lease_keep_alive(Credentials::of(&request), request.into_inner())))
     }
 
     async fn lease_time_to_live(
         &self,
         request: Request<pb::LeaseTimeToLiveRequest>,
     ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
-        self.lease_time_to_live(request.into_inner()).await.map(Response::new)
+        self.lease_time_to_live(Credentials::of(&request), request.into_inner())
+            .await
+            .map(Response::new)
     }
 
     async fn lease_leases(
         &self,
         request: Request<pb::LeaseLeasesRequest>,
     ) -> Result<Response<pb::LeaseLeasesResponse>, Status> {
-        self.lease_leases(request.into_inner()).await.map(Response::new)
+        self.lease_leases(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 }

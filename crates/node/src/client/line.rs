@@ -8,13 +8,14 @@
 use std::sync::Arc;
 
 use althing_keyspace::{
-    Command, Compare, CompareResult, CompareTarget, DeleteRange, Key, KeyRange, KeyValue, Keyspace,
-    Operation, OperationReply, Put, Range, Reply, SortOrder, SortTarget, Txn, TxnReply, Value,
+    Command, Compare, CompareResult, CompareTarget, DeleteRange, Key, KeyRange, KeyValue,
+    Operation, OperationReply, Principal, Put, Range, Reply, SortOrder, SortTarget, Txn, TxnReply,
+    Value,
 };
 use tokio::sync::oneshot;
 use tonic::Status;
 
-use super::{Api, status};
+use super::Api;
 use crate::watches::{Interest, Mailbox};
 
 /// How long a lease lasts that a request did not bring along, in seconds; etcd's.
@@ -41,16 +42,25 @@ fn in_line(prefix: &[u8]) -> Range {
 
 impl Api {
     /// Who is first in the line, as far as this node has come.
-    pub(super) async fn first(&self, prefix: &[u8]) -> Result<Option<KeyValue>, Status> {
+    pub(super) async fn first(
+        &self,
+        caller: &Principal,
+        prefix: &[u8],
+    ) -> Result<Option<KeyValue>, Status> {
         let range = Range { sort_order: SortOrder::Ascend, ..in_line(prefix) };
-        Ok(self.read(range).await?.kvs.into_iter().next())
+        Ok(self.door.read(caller, range).await?.kvs.into_iter().next())
     }
 
     /// The one right before the place created at `created`.
-    async fn before(&self, prefix: &[u8], created: i64) -> Result<Option<KeyValue>, Status> {
+    async fn before(
+        &self,
+        caller: &Principal,
+        prefix: &[u8],
+        created: i64,
+    ) -> Result<Option<KeyValue>, Status> {
         let (sort_order, max_create_revision) = (SortOrder::Descend, created - 1);
         let range = Range { sort_order, max_create_revision, ..in_line(prefix) };
-        Ok(self.read(range).await?.kvs.into_iter().next())
+        Ok(self.door.read(caller, range).await?.kvs.into_iter().next())
     }
 
     /// Takes a place in the line, or the place that this lease has there already. With `lease` zero
@@ -60,22 +70,30 @@ impl Api {
     /// again.
     pub(super) async fn take_place(
         &self,
+        caller: &Principal,
         name: &[u8],
         lease: i64,
         value: Value,
     ) -> Result<Standing, Status> {
-        let (api, name) = (self.clone(), name.to_vec());
+        let (api, caller, name) = (self.clone(), caller.clone(), name.to_vec());
         let (respond, taken) = oneshot::channel();
         tokio::spawn(async move {
-            let placed = api.put_place(&name, lease, value).await;
+            let placed = api.put_place(&caller, &name, lease, value).await;
+            let stand = |place| Standing { api, caller, name, place: Some(place) };
             // A caller that is gone drops what it was sent, and so the place.
-            let _ = respond.send(placed.map(|place| Standing { api, name, place: Some(place) }));
+            let _ = respond.send(placed.map(stand));
         });
         taken.await.unwrap_or_else(|_| Err(Status::unavailable("etcdserver: server stopped")))
     }
 
-    async fn put_place(&self, name: &[u8], lease: i64, value: Value) -> Result<Place, Status> {
-        let lease = if lease == 0 { self.short_lease().await? } else { lease };
+    async fn put_place(
+        &self,
+        caller: &Principal,
+        name: &[u8],
+        lease: i64,
+        value: Value,
+    ) -> Result<Place, Status> {
+        let lease = if lease == 0 { self.grant_any(caller, LEASE_SECONDS).await? } else { lease };
         let key = Key::from([name, format!("/{}", hex(lease)).as_bytes()].concat());
         let is_new = compare(&key, CompareTarget::CreateRevision(0));
         // It is written also if it is there: whoever gave up on it a moment ago must not delete it.
@@ -86,7 +104,7 @@ impl Api {
             success: vec![Operation::Put(put.clone())],
             failure: vec![find, Operation::Put(put)],
         };
-        let reply = self.transact(txn).await?;
+        let reply = self.transact(caller, txn).await?;
         let created = match reply.replies.first() {
             Some(OperationReply::Range(found)) => {
                 found.kvs.first().map_or(reply.revision, |kv| kv.create_revision)
@@ -96,64 +114,62 @@ impl Api {
         Ok(Place { key, created, lease })
     }
 
-    async fn short_lease(&self) -> Result<i64, Status> {
-        let ttl = LEASE_SECONDS;
-        let request = althing_etcd_api::etcdserverpb::LeaseGrantRequest { ttl, id: 0 };
-        Ok(self.lease_grant(request).await?.id)
-    }
-
-    async fn turn(&self, prefix: &[u8], place: &Place) -> Result<i64, Status> {
+    async fn turn(&self, caller: &Principal, prefix: &[u8], place: &Place) -> Result<i64, Status> {
         let mailbox = Arc::new(Mailbox::default());
         let _own = self.watch_key(&place.key, &mailbox);
         loop {
-            let Some(ahead) = self.before(prefix, place.created).await? else {
+            let Some(ahead) = self.before(caller, prefix, place.created).await? else {
                 // Nobody is ahead, and nobody can get ahead any more; but is the place still there?
                 // Only the cluster knows.
-                self.handle.linearizable().await.map_err(status::failed)?;
-                let keyspace = self.handle.keyspace();
-                let is_still_there = is_taken(&keyspace, place);
-                return if is_still_there { Ok(keyspace.revision()) } else { Err(gone()) };
+                self.door.linearizable().await?;
+                let (created, revision) = self.created(caller, &place.key)?;
+                return if created == Some(place.created) { Ok(revision) } else { Err(gone()) };
             };
             let _ahead = self.watch_key(&ahead.key, &mailbox);
             // It may have gone before we watched.
-            let is_there = {
-                let keyspace = self.handle.keyspace();
-                stands(&keyspace, &ahead.key, ahead.create_revision) && is_taken(&keyspace, place)
-            };
-            if is_there {
+            let is_taken = self.created(caller, &place.key)?.0 == Some(place.created);
+            let is_behind = self.created(caller, &ahead.key)?.0 == Some(ahead.create_revision);
+            if is_behind && is_taken {
                 tokio::select! {
                     () = mailbox.filled() => drop(mailbox.take()),
-                    () = self.handle.stopping() => {
+                    () = self.door.stopping() => {
                         return Err(Status::unavailable("etcdserver: server stopped"));
                     }
                 }
-            } else if !is_taken(&self.handle.keyspace(), place) {
+            } else if !is_taken {
                 return Err(gone());
             }
         }
     }
 
+    /// The revision that created the key, if it is there, and the present one.
+    fn created(&self, caller: &Principal, key: &Key) -> Result<(Option<i64>, i64), Status> {
+        let found = self.door.look(caller, |view| view.range(&Range::key(key.clone())))?;
+        Ok((found.kvs.first().map(|kv| kv.create_revision), found.revision))
+    }
+
     fn watch_key(&self, key: &Key, mailbox: &Arc<Mailbox>) -> Interest {
         let range = KeyRange::new(key.clone(), Key::default()).expect("a key is in its own range");
-        self.handle.watches().begin(&range, 0, mailbox)
+        self.door.watches().begin(&range, 0, mailbox)
     }
 
     /// Does `operations` if the place is still the one that was created at `created`; `None` if
     /// not.
     pub(super) async fn while_placed(
         &self,
+        caller: &Principal,
         key: &[u8],
         created: i64,
         operations: Vec<Operation>,
     ) -> Result<Option<TxnReply>, Status> {
         let is_ours = compare(&key.into(), CompareTarget::CreateRevision(created));
         let txn = Txn { compare: vec![is_ours], success: operations, failure: Vec::new() };
-        let reply = self.transact(txn).await?;
+        let reply = self.transact(caller, txn).await?;
         Ok(reply.succeeded.then_some(reply))
     }
 
-    async fn transact(&self, txn: Txn) -> Result<TxnReply, Status> {
-        let applied = self.propose(Command::Txn(txn)).await?;
+    async fn transact(&self, caller: &Principal, txn: Txn) -> Result<TxnReply, Status> {
+        let applied = self.door.propose(caller, Command::Txn(txn)).await?;
         let Reply::Txn(reply) = applied.reply else {
             unreachable!("a transaction is answered with what a transaction did");
         };
@@ -173,17 +189,6 @@ fn gone() -> Status {
     )
 }
 
-fn is_taken(keyspace: &Keyspace, place: &Place) -> bool {
-    stands(keyspace, &place.key, place.created)
-}
-
-/// Whether the key is still the one that was created at `created`.
-fn stands(keyspace: &Keyspace, key: &Key, created: i64) -> bool {
-    let found = keyspace.range(&Range::key(key.clone()));
-    let found = found.expect("a read of the present with a key is not refused");
-    found.kvs.first().is_some_and(|kv| kv.create_revision == created)
-}
-
 fn compare(key: &Key, target: CompareTarget) -> Compare {
     Compare { key: key.clone(), range_end: Key::default(), result: CompareResult::Equal, target }
 }
@@ -191,6 +196,7 @@ fn compare(key: &Key, target: CompareTarget) -> Compare {
 /// Somebody in a line, who leaves it when this is dropped before their turn.
 pub(super) struct Standing {
     api: Api,
+    caller: Principal,
     name: Vec<u8>,
     place: Option<Place>,
 }
@@ -204,7 +210,7 @@ impl Standing {
     /// stops.
     pub(super) async fn turn(mut self) -> Result<(Place, i64), Status> {
         let place = self.place.clone().expect("it is there until here");
-        let revision = self.api.turn(&prefix(&self.name), &place).await?;
+        let revision = self.api.turn(&self.caller, &prefix(&self.name), &place).await?;
         self.place = None;
         Ok((place, revision))
     }
@@ -213,7 +219,7 @@ impl Standing {
 impl Drop for Standing {
     fn drop(&mut self) {
         let Some(Place { key, created, .. }) = self.place.take() else { return };
-        let api = self.api.clone();
+        let (api, caller) = (self.api.clone(), self.caller.clone());
         tokio::spawn(async move {
             // Not if another request with the same lease has taken it since, or had it before: that
             // one may hold it.
@@ -221,7 +227,7 @@ impl Drop for Standing {
             let delete = Operation::DeleteRange(DeleteRange::key(key));
             let txn = Txn { compare: vec![is_ours], success: vec![delete], failure: Vec::new() };
             // If this fails, the place ends with its lease.
-            let _ = api.transact(txn).await;
+            let _ = api.transact(&caller, txn).await;
         });
     }
 }

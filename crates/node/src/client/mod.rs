@@ -1,13 +1,17 @@
 //! The half of a server that clients see: etcd's v3 API over gRPC and as JSON, and the pages for
 //! operators, all on one port.
 //!
-//! Nothing here decides anything. A request is turned into a command or a read, handed to the
-//! [`Handle`], and what comes back is turned into an answer.
+//! Nothing here decides anything. A request is turned into a command or a read, handed through the
+//! door to the node, and what comes back is turned into an answer. Who asks, and whether that is
+//! theirs to ask, is found out at the door (`door.rs`), which no call can go around.
 
 mod api;
+mod auth;
 mod budget;
 mod conversation;
 mod convert;
+mod credentials;
+mod door;
 mod election;
 mod gateway;
 mod grpc;
@@ -32,6 +36,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use althing_etcd_api::etcdserverpb::auth_server::AuthServer;
 use althing_etcd_api::etcdserverpb::cluster_server::ClusterServer;
 use althing_etcd_api::etcdserverpb::kv_server::KvServer;
 use althing_etcd_api::etcdserverpb::lease_server::LeaseServer;
@@ -55,6 +60,8 @@ use crate::metrics::Metrics;
 use api::Api;
 use budget::{Budget, Metered};
 
+pub use auth::{JwtError, JwtKey, TokenSettings};
+pub use credentials::CertificateName;
 pub use limits::Limits;
 pub(crate) use listener::serve;
 
@@ -84,6 +91,7 @@ pub struct Services {
     lease: LeaseServer<Api>,
     lock: LockServer<Api>,
     election: ElectionServer<Api>,
+    auth: AuthServer<Api>,
     http: Router,
     handle: Handle,
     budget: Arc<Budget>,
@@ -91,8 +99,8 @@ pub struct Services {
 
 impl Services {
     /// The services of the node behind `handle`.
-    pub fn new(handle: Handle, limits: &Limits) -> Self {
-        let api = Api::new(handle.clone(), limits);
+    pub fn new(handle: Handle, limits: &Limits, tokens: &TokenSettings) -> Self {
+        let api = Api::new(handle.clone(), limits, tokens);
         Self {
             kv: KvServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             cluster: ClusterServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
@@ -102,7 +110,8 @@ impl Services {
             lease: LeaseServer::new(api.clone()).max_decoding_message_size(LEASE_BYTES_MAX),
             lock: LockServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
             election: ElectionServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
-            http: http(&api),
+            auth: AuthServer::new(api.clone()).max_decoding_message_size(MESSAGE_BYTES_MAX),
+            http: http(&api, &handle),
             handle,
             budget: Budget::new(limits.request_bytes),
         }
@@ -151,6 +160,8 @@ impl hyper::service::Service<Request<Incoming>> for Services {
             self.maintenance.clone().call(request)
         } else if path.starts_with("/etcdserverpb.Cluster/") {
             self.cluster.clone().call(request)
+        } else if path.starts_with("/etcdserverpb.Auth/") {
+            self.auth.clone().call(request)
         } else {
             let answer = self.http.clone().call(request.map(axum::body::Body::new));
             Box::pin(async move { answer.await.map(|answer| answer.map(Body::new)) })
@@ -185,20 +196,20 @@ fn in_the_words_of_etcd(answer: Response<Body>) -> Response<Body> {
 }
 
 /// The pages: health, version, metrics, and the gateway.
-fn http(api: &Api) -> Router {
-    let handle = api.handle.clone();
+fn http(api: &Api, handle: &Handle) -> Router {
+    let scraped = handle.clone();
     let pages =
         Router::new()
             .route("/version", get(version))
             .route(
                 "/metrics",
                 get(move || async move {
-                    ([(CONTENT_TYPE, scrape::CONTENT_TYPE)], scrape::text(&handle))
+                    ([(CONTENT_TYPE, scrape::CONTENT_TYPE)], scrape::text(&scraped))
                 }),
             )
             .merge(health::router(api.clone()))
             .merge(gateway::router(api));
-    wellness::add_to(pages, &api.handle).fallback(nothing_here)
+    wellness::add_to(pages, handle).fallback(nothing_here)
 }
 
 async fn version() -> impl IntoResponse {

@@ -41,7 +41,11 @@ impl Server {
             name,
             members: Vec::new(),
             quota_bytes: 1 << 20,
-            limits: RequestLimits { timeout: Duration::from_secs(5), lease_seconds_min: 2 },
+            limits: RequestLimits {
+                timeout: Duration::from_secs(5),
+                lease_seconds_min: 2,
+                token_time: Duration::from_secs(300),
+            },
         };
         let (stop, stopping) = watch::channel(false);
         let shared = Arc::new(Shared::new(facts, 0, stopping, keyspace));
@@ -53,7 +57,11 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has a free port");
         let address = listener.local_addr().expect("it is bound");
         let (shutdown, told) = oneshot::channel::<()>();
-        let services = Services::new(Handle::new(Arc::clone(&shared), requests), &limits);
+        let services = Services::new(
+            Handle::new(Arc::clone(&shared), requests),
+            &limits,
+            &TokenSettings::default(),
+        );
         let serving = tokio::spawn(serve(listener, None, services, limits, async {
             // A test that ends without a word also ends the server.
             let _ = told.await;
@@ -204,12 +212,12 @@ async fn one_port_speaks_both_protocols() {
 #[tokio::test]
 async fn what_is_not_served_says_so_in_the_askers_protocol() {
     let server = Server::start(Limits::default()).await;
-    let answer = server.post("/v3/auth/enable", "{}").await;
+    let answer = server.post("/v3/cluster/member/add", "{}").await;
     assert!(answer.starts_with("HTTP/1.1 501") && answer.contains("\"code\":12"), "{answer}");
     assert!(server.post("/v3/nothing", "{}").await.starts_with("HTTP/1.1 404"));
     assert!(server.get("/nothing").await.starts_with("HTTP/1.1 404"));
     let mut stream = server.connect().await;
-    let request = "POST /etcdserverpb.Auth/AuthEnable HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
+    let request = "POST /etcdserverpb.Moon/Land HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\
         Content-Type: application/grpc\r\nContent-Length: 0\r\n\r\n";
     stream.write_all(request.as_bytes()).await.expect("the server reads");
     let answer = read_to_end(stream).await;

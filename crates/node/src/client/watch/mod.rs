@@ -13,7 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use althing_etcd_api::etcdserverpb as pb;
-use althing_keyspace::Rejection;
+use althing_keyspace::{Ask, Principal, Rejection};
 use pb::watch_request::RequestUnion;
 use prost::Message as _;
 use tokio::sync::mpsc;
@@ -23,6 +23,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
 use self::watcher::{Piece, Wants, Watcher};
+use super::credentials::Credentials;
 use super::{Api, REQUEST_BYTES_MAX};
 use crate::metrics::Method;
 use crate::watches::Mailbox;
@@ -48,7 +49,8 @@ impl pb::watch_server::Watch for Api {
         request: Request<Streaming<pb::WatchRequest>>,
     ) -> Result<Response<Answers>, Status> {
         let needs_leader = request.metadata().get("hasleader").is_some_and(|value| value == "true");
-        Ok(Response::new(self.watch(request.into_inner(), needs_leader)))
+        let credentials = Credentials::of(&request);
+        Ok(Response::new(self.watch(credentials, request.into_inner(), needs_leader)))
     }
 }
 
@@ -57,14 +59,16 @@ impl Api {
     /// dropped.
     pub(super) fn watch(
         &self,
+        credentials: Credentials,
         requests: impl Stream<Item = Result<pb::WatchRequest, Status>> + Send + 'static,
         needs_leader: bool,
     ) -> Answers {
         let (answers, stream) = mpsc::channel(1);
-        let watches = Watching::new(self.clone());
         let api = self.clone();
         tokio::spawn(async move {
-            let ended = api.counted(Method::Watch, watches.serve(requests, needs_leader, &answers));
+            let ended = api.admitted(Method::Watch, &credentials, |caller| {
+                Watching::new(api.clone(), caller).serve(requests, needs_leader, &answers)
+            });
             if let Err(status) = ended.await {
                 // A client that is gone does not miss it.
                 let _ = answers.send(Err(status)).await;
@@ -77,6 +81,7 @@ impl Api {
 /// The watches of one stream.
 struct Watching {
     api: Api,
+    caller: Principal,
     mailbox: Arc<Mailbox>,
     watchers: BTreeMap<i64, Watcher>,
     /// Those that may have something to be told.
@@ -91,10 +96,11 @@ struct Watching {
 }
 
 impl Watching {
-    fn new(api: Api) -> Self {
-        api.handle.metrics().watch_streams.increment();
+    fn new(api: Api, caller: Principal) -> Self {
+        api.door.metrics().watch_streams.increment();
         Self {
             api,
+            caller,
             mailbox: Arc::default(),
             watchers: BTreeMap::new(),
             behind: BTreeSet::new(),
@@ -111,9 +117,9 @@ impl Watching {
         needs_leader: bool,
         answers: &mpsc::Sender<Result<pb::WatchResponse, Status>>,
     ) -> Result<(), Status> {
-        let handle = self.api.handle.clone();
+        let door = self.api.door.clone();
         let mailbox = Arc::clone(&self.mailbox);
-        let (mut requests, mut stopping) = (pin!(requests), pin!(handle.stopping()));
+        let (mut requests, mut stopping) = (pin!(requests), pin!(door.stopping()));
         let (mut is_asking, mut leaderless) = (true, 0);
         let period = self.api.limits.watch_progress_interval;
         let mut progress = interval_at(Instant::now() + period, period);
@@ -142,7 +148,7 @@ impl Watching {
                 () = mailbox.filled() => self.collect(),
                 _ = progress.tick() => self.tell_progress(),
                 _ = leader.tick(), if needs_leader => {
-                    let is_led = handle.status().leader.is_some();
+                    let is_led = door.status().leader.is_some();
                     leaderless = if is_led { 0 } else { leaderless + 1 };
                     if leaderless >= LEADERLESS_MAX {
                         return Err(Status::unavailable("etcdserver: no leader"));
@@ -170,10 +176,14 @@ impl Watching {
                 Err("mvcc: duplicate watch ID provided on the WatchStream")
             }
             _ if self.watchers.len() >= limit => Err("etcdserver: too many watches on one stream"),
-            _ if self.api.handle.metrics().watchers.get() >= self.api.limits.watches => {
+            _ if self.api.door.metrics().watchers.get() >= self.api.limits.watches => {
                 Err("etcdserver: too many watches on this server")
             }
-            Some(wants) => Ok(wants),
+            // As far as this node has come, as in etcd; whoever has just got the right asks again.
+            Some(wants) => match self.may(&wants) {
+                true => Ok(wants),
+                false => Err("etcdserver: permission denied"),
+            },
         };
         match wants {
             Ok(wants) => {
@@ -192,13 +202,17 @@ impl Watching {
         }
     }
 
+    fn may(&self, wants: &Wants) -> bool {
+        self.api.door.look(&self.caller, |view| view.may(Ask::Watch(&wants.range))).is_ok()
+    }
+
     fn begin(&mut self, id: i64, start: i64, wants: Wants) {
         // Interest first: what is written between the two is then told twice and not never.
-        let interest = self.api.handle.watches().begin(&wants.range, id, &self.mailbox);
+        let interest = self.api.door.watches().begin(&wants.range, id, &self.mailbox);
         let revision = self.revision();
         let next = if start == 0 { revision + 1 } else { start.max(0) };
         self.watchers.insert(id, Watcher::new(wants, next, interest));
-        self.api.handle.metrics().watchers.increment();
+        self.api.door.metrics().watchers.increment();
         let created = pb::WatchResponse { created: true, ..self.answer(id, revision) };
         self.ready.push_back(created);
         if next <= revision {
@@ -216,7 +230,7 @@ impl Watching {
     fn end(&mut self, id: i64) -> bool {
         let was_there = self.watchers.remove(&id).is_some();
         if was_there {
-            self.api.handle.metrics().watchers.decrement();
+            self.api.door.metrics().watchers.decrement();
             self.behind.remove(&id);
         }
         was_there
@@ -244,7 +258,7 @@ impl Watching {
     /// Reads on for the next watch that is behind, or tells progress that is owed.
     fn read_on(&mut self) {
         if self.owes_progress && self.behind.is_empty() {
-            let noticed = self.api.handle.watches().noticed();
+            let noticed = self.api.door.watches().noticed();
             self.collect();
             if self.behind.is_empty() {
                 self.owes_progress = false;
@@ -253,7 +267,7 @@ impl Watching {
         }
         let Some(id) = self.next_turn() else { return };
         let Some(watcher) = self.watchers.get_mut(&id) else { return };
-        let read = watcher.read(&self.api.handle.keyspace());
+        let read = watcher.read(&self.api.door, &self.caller);
         let fragments = watcher.wants().fragments;
         match read {
             Ok(Piece { events, through, has_more }) => {
@@ -261,12 +275,13 @@ impl Watching {
                     self.behind.insert(id);
                 }
                 if !events.is_empty() {
-                    self.api.handle.metrics().watch_events.add(events.len() as u64);
+                    self.api.door.metrics().watch_events.add(events.len() as u64);
                     let answer = pb::WatchResponse { events, ..self.answer(id, through) };
                     self.ready.extend(if fragments { split(answer) } else { vec![answer] });
                 }
             }
-            Err(rejection) => self.fell_behind(id, rejection),
+            Err(Rejection::Compacted) => self.fell_behind(id),
+            Err(rejection) => self.lost_its_right(id, rejection),
         }
     }
 
@@ -278,13 +293,23 @@ impl Watching {
         Some(id)
     }
 
-    fn fell_behind(&mut self, id: i64, rejection: Rejection) {
+    fn lost_its_right(&mut self, id: i64, rejection: Rejection) {
         self.end(id);
-        let compact_revision = self.api.handle.keyspace().compacted_revision();
+        let canceled = pb::WatchResponse {
+            canceled: true,
+            cancel_reason: rejection.to_string(),
+            ..self.answer(id, self.revision())
+        };
+        self.ready.push_back(canceled);
+    }
+
+    fn fell_behind(&mut self, id: i64) {
+        self.end(id);
+        let compact_revision = self.api.door.compacted_revision();
         let canceled = pb::WatchResponse {
             canceled: true,
             compact_revision,
-            cancel_reason: rejection.to_string(),
+            cancel_reason: Rejection::Compacted.to_string(),
             ..self.answer(id, self.revision())
         };
         self.ready.push_back(canceled);
@@ -292,7 +317,7 @@ impl Watching {
 
     /// Tells those that want it, and are not behind, how far they have come.
     fn tell_progress(&mut self) {
-        let noticed = self.api.handle.watches().noticed();
+        let noticed = self.api.door.watches().noticed();
         self.collect();
         let wants = |(id, watcher): (&i64, &Watcher)| {
             (watcher.wants().progress && !self.behind.contains(id)).then_some(*id)
@@ -305,18 +330,18 @@ impl Watching {
     }
 
     fn revision(&self) -> i64 {
-        self.api.handle.keyspace().revision()
+        self.api.door.revision()
     }
 
     fn answer(&self, watch_id: i64, revision: i64) -> pb::WatchResponse {
-        let header = self.api.header(revision, self.api.handle.term());
+        let header = self.api.header(revision, self.api.door.term());
         pb::WatchResponse { header: Some(header), watch_id, ..pb::WatchResponse::default() }
     }
 }
 
 impl Drop for Watching {
     fn drop(&mut self) {
-        let metrics = self.api.handle.metrics();
+        let metrics = self.api.door.metrics();
         metrics.watch_streams.decrement();
         self.watchers.keys().for_each(|_| metrics.watchers.decrement());
     }

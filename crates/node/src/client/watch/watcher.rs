@@ -1,9 +1,10 @@
 use althing_etcd_api::etcdserverpb as pb;
 use althing_etcd_api::mvccpb;
-use althing_keyspace::{Event, KeyRange, Keyspace, Rejection};
+use althing_keyspace::{Event, Happened, KeyRange, Principal, Rejection};
 use pb::watch_create_request::FilterType;
 
 use super::super::convert;
+use super::super::door::Door;
 use crate::watches::Interest;
 
 /// One watch of a stream: what it wants, and how far it has been told.
@@ -87,12 +88,21 @@ impl Watcher {
     /// Reads on from where it was.
     ///
     /// # Errors
-    /// What it has not been told yet was compacted away. It must end, and say so.
-    pub(super) fn read(&mut self, keyspace: &Keyspace) -> Result<Piece, Rejection> {
-        let mut piece = Piece { events: Vec::new(), through: keyspace.revision(), has_more: false };
+    /// What it has not been told yet was compacted away, or the caller may not read its keys any
+    /// more. It must end, and say so.
+    pub(super) fn read(&mut self, door: &Door, caller: &Principal) -> Result<Piece, Rejection> {
+        let (range, next) = (&self.wants.range, self.next);
+        let piece = door
+            .read_history(caller, range, next, |present, happened| self.piece(present, happened))?;
+        self.next = self.next.max(piece.through + 1);
+        Ok(piece)
+    }
+
+    fn piece(&self, present: i64, history: &mut dyn Iterator<Item = Happened<'_>>) -> Piece {
+        let mut piece = Piece { events: Vec::new(), through: present, has_more: false };
         let (mut bytes, mut writes) = (0, 0);
         let mut revision = self.next;
-        for happened in keyspace.happened_since(self.next)? {
+        for happened in history {
             if happened.revision() > revision {
                 if bytes >= EVENT_BYTES || writes >= WRITES {
                     piece.through = revision;
@@ -110,8 +120,7 @@ impl Watcher {
             bytes += size(&event);
             piece.events.push(convert::event(event));
         }
-        self.next = self.next.max(piece.through + 1);
-        Ok(piece)
+        piece
     }
 }
 
