@@ -54,6 +54,8 @@ pub(crate) async fn note(notes: &mut Notes) {
     tokens(notes, &root).await;
     management(notes, &mut client, &root, &ann).await;
     keys(notes, &ann).await;
+    // From here on etcd 3.4 writes what it should not, and is ahead.
+    notes.forgets_revisions = true;
     nested(notes, &ann).await;
     leases(notes, &root, &ann).await;
     watches(notes, &ann).await;
@@ -151,10 +153,9 @@ async fn roles(notes: &mut Notes, client: &mut Client) {
     }
     let answer = client.user_get(pb::AuthUserGetRequest { name: "ann".into() }).await;
     notes.answer("Auth.UserGet", "whose role is gone", answer);
-    for (case, name, role) in [
-        ("a role that it does not have", "ann", "s"),
-        ("of a user that is not there", "zoe", "r"),
-    ] {
+    for (case, name, role) in
+        [("a role that it does not have", "ann", "s"), ("of a user that is not there", "zoe", "r")]
+    {
         let (name, role) = (name.to_owned(), role.to_owned());
         let answer = client.user_revoke_role(pb::AuthUserRevokeRoleRequest { name, role }).await;
         notes.answer("Auth.UserRevokeRole", case, answer);
@@ -338,7 +339,7 @@ async fn nested(notes: &mut Notes, ann: &str) {
 async fn leases(notes: &mut Notes, root: &str, ann: &str) {
     let mut client = LeaseClient::new(notes.channel());
     let grant = |id| pb::LeaseGrantRequest { ttl: 1000, id };
-    notes.answer("Lease.LeaseGrant", "by nobody", client.lease_grant(grant(201)).await);
+    notes.answer("Lease.LeaseGrant", "by nobody", client.lease_grant(grant(202)).await);
     notes.answer("Lease.LeaseGrant", "by a user", client.lease_grant(by(ann, grant(201))).await);
     let mut kv = KvClient::new(notes.channel());
     let put = |key: &str, lease| {

@@ -24,7 +24,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use self::watcher::{Piece, Wants, Watcher};
 use super::credentials::Credentials;
-use super::{Api, REQUEST_BYTES_MAX};
+use super::{Api, REQUEST_BYTES_MAX, status};
 use crate::metrics::Method;
 use crate::watches::Mailbox;
 
@@ -66,10 +66,10 @@ impl Api {
         let (answers, stream) = mpsc::channel(1);
         let api = self.clone();
         tokio::spawn(async move {
-            let ended = api.admitted(Method::Watch, &credentials, |caller| {
-                Watching::new(api.clone(), caller).serve(requests, needs_leader, &answers)
-            });
-            if let Err(status) = ended.await {
+            let caller = api.door.identify(&credentials).await;
+            let watches = Watching::new(api.clone(), caller);
+            let ended = watches.serve(requests, needs_leader, &answers);
+            if let Err(status) = api.counted(Method::Watch, ended).await {
                 // A client that is gone does not miss it.
                 let _ = answers.send(Err(status)).await;
             }
@@ -81,7 +81,8 @@ impl Api {
 /// The watches of one stream.
 struct Watching {
     api: Api,
-    caller: Principal,
+    /// On whose behalf, or why nobody's: each watch is answered with that, as in etcd.
+    caller: Result<Principal, Status>,
     mailbox: Arc<Mailbox>,
     watchers: BTreeMap<i64, Watcher>,
     /// Those that may have something to be told.
@@ -96,7 +97,7 @@ struct Watching {
 }
 
 impl Watching {
-    fn new(api: Api, caller: Principal) -> Self {
+    fn new(api: Api, caller: Result<Principal, Status>) -> Self {
         api.door.metrics().watch_streams.increment();
         Self {
             api,
@@ -179,12 +180,12 @@ impl Watching {
             _ if self.api.door.metrics().watchers.get() >= self.api.limits.watches => {
                 Err("etcdserver: too many watches on this server")
             }
-            // As far as this node has come, as in etcd; whoever has just got the right asks again.
-            Some(wants) => match self.may(&wants) {
-                true => Ok(wants),
-                false => Err("etcdserver: permission denied"),
-            },
+            Some(wants) => Ok(wants),
         };
+        let wants = wants.map_err(str::to_owned).and_then(|wants| {
+            self.may(&wants).map_err(|status| in_the_words_of_go(&status))?;
+            Ok(wants)
+        });
         match wants {
             Ok(wants) => {
                 let id = if id == 0 { self.free_id() } else { id };
@@ -194,7 +195,7 @@ impl Watching {
                 let refusal = pb::WatchResponse {
                     created: true,
                     canceled: true,
-                    cancel_reason: why.to_owned(),
+                    cancel_reason: why,
                     ..self.answer(ALL, self.revision())
                 };
                 self.ready.push_back(refusal);
@@ -202,8 +203,10 @@ impl Watching {
         }
     }
 
-    fn may(&self, wants: &Wants) -> bool {
-        self.api.door.look(&self.caller, |view| view.may(Ask::Watch(&wants.range))).is_ok()
+    /// Whether the caller may watch that, as far as this node has come.
+    fn may(&self, wants: &Wants) -> Result<(), Status> {
+        let caller = self.caller.as_ref().map_err(Status::clone)?;
+        self.api.door.look(caller, |view| view.may(Ask::Watch(&wants.range)))
     }
 
     fn begin(&mut self, id: i64, start: i64, wants: Wants) {
@@ -267,7 +270,8 @@ impl Watching {
         }
         let Some(id) = self.next_turn() else { return };
         let Some(watcher) = self.watchers.get_mut(&id) else { return };
-        let read = watcher.read(&self.api.door, &self.caller);
+        let caller = self.caller.as_ref().expect("nobody's watches are never begun");
+        let read = watcher.read(&self.api.door, caller);
         let fragments = watcher.wants().fragments;
         match read {
             Ok(Piece { events, through, has_more }) => {
@@ -297,7 +301,7 @@ impl Watching {
         self.end(id);
         let canceled = pb::WatchResponse {
             canceled: true,
-            cancel_reason: rejection.to_string(),
+            cancel_reason: in_the_words_of_go(&status::rejected(rejection)),
             ..self.answer(id, self.revision())
         };
         self.ready.push_back(canceled);
@@ -345,6 +349,11 @@ impl Drop for Watching {
         metrics.watch_streams.decrement();
         self.watchers.keys().for_each(|_| metrics.watchers.decrement());
     }
+}
+
+/// As etcd's client reads the reason for which it may not watch.
+fn in_the_words_of_go(status: &Status) -> String {
+    format!("rpc error: code = {:?} desc = {}", status.code(), status.message())
 }
 
 /// Splits an answer that is larger than a request may be. An event that is larger by itself stays
