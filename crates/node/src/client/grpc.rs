@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use althing_etcd_api::etcdserverpb as pb;
+use althing_keyspace::Ask;
 use pb::cluster_server::Cluster;
 use pb::kv_server::Kv;
 use pb::maintenance_server::Maintenance;
@@ -11,6 +12,14 @@ use tonic::{Request, Response, Status};
 
 use super::Api;
 use super::credentials::Credentials;
+
+impl Api {
+    /// Refuses what only root may, before it is said that it is not there.
+    async fn for_root<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let caller = self.door.identify(&Credentials::of(request)).await?;
+        self.door.may(&caller, Ask::Administer).await
+    }
+}
 
 #[tonic::async_trait]
 impl Kv for Api {
@@ -54,22 +63,25 @@ impl Kv for Api {
 impl Cluster for Api {
     async fn member_add(
         &self,
-        _: Request<pb::MemberAddRequest>,
+        request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
+        self.for_root(&request).await?;
         Err(fixed_membership())
     }
 
     async fn member_remove(
         &self,
-        _: Request<pb::MemberRemoveRequest>,
+        request: Request<pb::MemberRemoveRequest>,
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
+        self.for_root(&request).await?;
         Err(fixed_membership())
     }
 
     async fn member_update(
         &self,
-        _: Request<pb::MemberUpdateRequest>,
+        request: Request<pb::MemberUpdateRequest>,
     ) -> Result<Response<pb::MemberUpdateResponse>, Status> {
+        self.for_root(&request).await?;
         Err(fixed_membership())
     }
 
@@ -82,8 +94,9 @@ impl Cluster for Api {
 
     async fn member_promote(
         &self,
-        _: Request<pb::MemberPromoteRequest>,
+        request: Request<pb::MemberPromoteRequest>,
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
+        self.for_root(&request).await?;
         Err(fixed_membership())
     }
 }
@@ -133,22 +146,25 @@ impl Maintenance for Api {
 
     async fn snapshot(
         &self,
-        _: Request<pb::SnapshotRequest>,
+        request: Request<pb::SnapshotRequest>,
     ) -> Result<Response<Self::SnapshotStream>, Status> {
+        self.for_root(&request).await?;
         Err(Status::unimplemented("althing does not serve snapshots to clients yet"))
     }
 
     async fn move_leader(
         &self,
-        _: Request<pb::MoveLeaderRequest>,
+        request: Request<pb::MoveLeaderRequest>,
     ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
+        self.for_root(&request).await?;
         Err(Status::unimplemented("althing cannot move the leadership on demand yet"))
     }
 
     async fn downgrade(
         &self,
-        _: Request<pb::DowngradeRequest>,
+        request: Request<pb::DowngradeRequest>,
     ) -> Result<Response<pb::DowngradeResponse>, Status> {
+        self.for_root(&request).await?;
         Err(Status::unimplemented("althing has no earlier version to downgrade to"))
     }
 }
