@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use crate::certificate::CertificateCommand;
 use crate::client::{Address, Client, HTTPS};
 use crate::compact::CompactArguments;
+use crate::credentials::{Credentials, UserArguments};
 use crate::dev::DevArguments;
 use crate::duration;
 use crate::elect::ElectArguments;
@@ -23,12 +24,16 @@ use crate::settings::ServeArguments;
 use crate::sim::SimArguments;
 use crate::status::StatusArguments;
 use crate::transport::{TlsArguments, Transport};
+use crate::users::auth::AuthCommand;
+use crate::users::role::RoleCommand;
+use crate::users::user::UserCommand;
 use crate::watch::WatchArguments;
 
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 other, 2 usage, 3 no such key or lease, 4 comparison failed, 5 unreachable,
-            6 outcome unknown (timeout), 7 no leader, 9 lock lost, 10 lock not obtained in time;
-            lock and elect pass the exit code of their command on, 128 + N after signal N";
+            6 outcome unknown (timeout), 7 no leader, 8 no right to that, 9 lock lost,
+            10 lock not obtained in time; lock and elect pass the exit code of their command on,
+            128 + N after signal N";
 
 /// A replicated store with the API of etcd, and the commands to use it.
 #[derive(Debug, Parser)]
@@ -65,6 +70,15 @@ pub(crate) enum Command {
     Health(HealthArguments),
     /// Forget the history before a revision
     Compact(CompactArguments),
+    /// Look after users, once nobody else may do everything
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Look after roles: what who has them may do
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// Let users count, or not
+    #[command(subcommand)]
+    Auth(AuthCommand),
     /// Make the certificates of a cluster, for TLS
     #[command(subcommand)]
     Certificate(CertificateCommand),
@@ -119,6 +133,8 @@ pub(crate) struct GlobalArguments {
     )]
     timeout: Duration,
     #[command(flatten)]
+    user: UserArguments,
+    #[command(flatten)]
     tls: TlsArguments,
 }
 
@@ -147,7 +163,8 @@ impl GlobalArguments {
         if secure != 0 && secure != endpoints.len() {
             return Err(unreadable("some begin with https:// and others don't; write all alike"));
         }
-        let transport = Transport::new(&self.tls, secure != 0)?;
+        let credentials = Credentials::find(&self.user)?;
+        let transport = Transport::new(&self.tls, credentials, secure != 0)?;
         Ok(Client::new(endpoints, transport, self.timeout))
     }
 }

@@ -6,11 +6,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
-use tonic::transport::Channel;
 use tonic::{Code, Response, Status};
 
 use crate::failure::{Failure, Kind, root_cause};
-use crate::transport::{Transport, advice, is_refused_certificate};
+use crate::transport::{Channel, Transport, advice, is_refused_certificate};
 
 /// An answer may be as large as this. A range over more has to be read in parts.
 pub(crate) const ANSWER_BYTES_MAX: usize = 512 << 20;
@@ -134,9 +133,28 @@ impl Client {
             };
             let may_ask_again = effect == Effect::Read && !is_last;
             let until = if may_ask_again { Instant::now() + share } else { deadline };
-            match timeout_at(until.min(deadline), request(channel)).await {
+            let asked = async {
+                let entered = self.transport.enter(channel.clone(), address).await;
+                let answer = request(entered.map_err(Refused::By)?).await;
+                let credentials = self.transport.credentials();
+                match answer {
+                    // The token may have had its time; nothing was done.
+                    Err(status) if has_no_token(&status) && credentials.can_sign_in() => {
+                        credentials.forget();
+                        let entered = self.transport.enter(channel, address).await;
+                        let again = request(entered.map_err(Refused::By)?).await;
+                        again.map_err(Refused::With)
+                    }
+                    answer => answer.map_err(Refused::With),
+                }
+            };
+            match timeout_at(until.min(deadline), asked).await {
                 Ok(Ok(response)) => return Ok(response.into_inner()),
-                Ok(Err(status)) => {
+                Ok(Err(Refused::By(failure))) if failure.kind == Kind::Denied => {
+                    return Err(failure);
+                }
+                Ok(Err(Refused::By(failure))) => last = Some(failure),
+                Ok(Err(Refused::With(status))) => {
                     let (failure, may_try_next) = judge(&status, address, effect);
                     if !may_try_next {
                         return Err(failure);
@@ -173,6 +191,18 @@ impl Client {
     }
 }
 
+/// Why a request has no answer.
+enum Refused {
+    /// It was not made, for the user was not let in.
+    By(Failure),
+    /// What the server said to it.
+    With(Status),
+}
+
+fn has_no_token(status: &Status) -> bool {
+    status.code() == Code::Unauthenticated && status.message().contains("invalid auth token")
+}
+
 fn unknown_write(failure: Failure) -> Failure {
     let hint = "read the key before writing again: the write may have happened";
     failure.hint(hint)
@@ -186,6 +216,7 @@ pub(crate) fn judge(status: &Status, address: &Address, effect: Effect) -> (Fail
     let bare = text.strip_prefix("etcdserver: ").unwrap_or(text);
     let is_read = effect == Effect::Read;
     let other = || Failure::new(Kind::Other, format!("{address} refused: {bare}"));
+    let denied = |message: &str| Failure::new(Kind::Denied, message);
     if bare == "no leader" {
         let failure = Failure::new(Kind::NoLeader, "the cluster has no leader")
             .cause(format!("{address} says: {text}"))
@@ -207,6 +238,22 @@ pub(crate) fn judge(status: &Status, address: &Address, effect: Effect) -> (Fail
             } else {
                 (unknown_write(failure), false)
             }
+        }
+        Code::PermissionDenied => {
+            let hint = "`althing user get` and `role get` show what a user may; root may grant it";
+            (denied("the user has no right to that").hint(hint), false)
+        }
+        Code::Unauthenticated => {
+            let failure = denied("the cluster does not know the user any more").cause(bare);
+            (failure.hint("sign in anew: the password may have been changed"), false)
+        }
+        Code::InvalidArgument if bare == "user name is empty" => {
+            let failure = denied("the cluster wants to know who asks").cause(bare);
+            (failure.hint("name a user with --user NAME or ALTHING_USER"), false)
+        }
+        Code::InvalidArgument if bare.starts_with("authentication failed") => {
+            let failure = denied("name and password don't belong together").cause(bare);
+            (failure.hint("look at --user, and at ALTHING_PASSWORD or --password-file"), false)
         }
         Code::Unimplemented => {
             let hint = "is this the client port of an Althing or etcd server?";

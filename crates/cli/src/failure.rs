@@ -23,13 +23,13 @@ pub(crate) enum Kind {
     Unknown = 6,
     /// The cluster has no leader that a quorum follows. Nothing was done.
     NoLeader = 7,
+    /// Whoever asks has no right to that, or did not prove who they are. Nothing was done.
+    Denied = 8,
     /// The lock or the leadership ended before what it protects did.
     Lost = 9,
     /// The lock was not obtained in the time that was given. Nothing was done.
     Busy = 10,
 }
-
-// 8 is kept for a refusal for want of rights.
 
 /// A command that did not succeed: one line, perhaps its cause, perhaps the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]

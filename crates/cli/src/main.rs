@@ -9,6 +9,7 @@ mod certificate;
 mod client;
 mod clock;
 mod compact;
+mod credentials;
 mod dev;
 mod duration;
 mod elect;
@@ -27,6 +28,7 @@ mod signals;
 mod sim;
 mod status;
 mod transport;
+mod users;
 mod watch;
 
 use std::path::Path;
@@ -93,6 +95,9 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Ring(command) => ring::run(&command, global.format()),
         Command::Sim(sim) => sim::run(&sim, global.format()),
         Command::Status(status) => wait(status::run(global, status)),
+        Command::User(command) => wait(users::user::run(global, command)),
+        Command::Role(command) => wait(users::role::run(global, command)),
+        Command::Auth(command) => wait(users::auth::run(global, command)),
         Command::Version => version(global),
         Command::Completions { shell } => {
             let mut script = Vec::new();

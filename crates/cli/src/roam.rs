@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use tonic::transport::Channel;
+use tokio::time::timeout;
 
 use crate::client::{Address, Client};
-use crate::transport::Transport;
+use crate::failure::{Failure, Kind};
+use crate::transport::{Channel, Transport};
 
 /// One connection at a time, to one of several endpoints.
 #[derive(Debug)]
@@ -37,17 +38,29 @@ impl Roaming {
         self.endpoints.len()
     }
 
-    /// The connection to [`Self::address`], made where there is none; an error says why not.
-    pub(crate) async fn channel(&mut self) -> Result<Channel, String> {
+    /// The connection to [`Self::address`], made where there is none.
+    pub(crate) async fn channel(&mut self) -> Result<Channel, Failure> {
         if let Some(channel) = &self.channel {
             return Ok(channel.clone());
         }
-        let channel = self.transport.connect(self.address(), self.connect_time_max).await?;
+        let address = self.address();
+        let channel = self.transport.connect(address, self.connect_time_max).await;
+        let channel = channel.map_err(|cause| {
+            Failure::new(Kind::Unreachable, format!("cannot reach {address}"))
+                .cause(cause)
+                .hint("`althing status` shows which nodes are up; --endpoints names others")
+        })?;
+        let entering = timeout(self.connect_time_max, self.transport.enter(channel, address));
+        let channel = entering.await.unwrap_or_else(|_| {
+            let message = format!("{address} did not let the user in in time");
+            Err(Failure::new(Kind::Unknown, message))
+        })?;
         Ok(self.channel.insert(channel).clone())
     }
 
-    /// Gives up on this endpoint and turns to the next one.
+    /// Gives up on this endpoint and turns to the next one. The token may be at fault, too.
     pub(crate) fn move_on(&mut self) {
+        self.transport.credentials().forget();
         self.channel = None;
         self.position = (self.position + 1) % self.endpoints.len();
     }

@@ -236,14 +236,14 @@ fn lag(status: &StatusResponse, commit: u64) -> u64 {
 }
 
 async fn list_members(
-    channel: tonic::transport::Channel,
+    channel: crate::transport::Channel,
 ) -> Result<tonic::Response<MemberListResponse>, tonic::Status> {
     // Not linearizable: a cluster without a leader has members too.
     ClusterClient::new(channel).member_list(MemberListRequest { linearizable: false }).await
 }
 
 async fn ask_status(
-    channel: tonic::transport::Channel,
+    channel: crate::transport::Channel,
 ) -> Result<tonic::Response<StatusResponse>, tonic::Status> {
     MaintenanceClient::new(channel).status(StatusRequest {}).await
 }

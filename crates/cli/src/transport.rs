@@ -8,9 +8,11 @@ use clap::Args;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::time::timeout;
-use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
 use crate::client::Address;
+use crate::credentials::Credentials;
 use crate::failure::{Failure, root_cause};
 
 /// A server that says nothing while it is waited for is asked so often whether it is there; etcd
@@ -52,13 +54,23 @@ pub(crate) struct TlsArguments {
     key: Option<PathBuf>,
 }
 
-/// How every connection of one command is made.
+/// A connection whose requests carry the token of the user.
+pub(crate) type Channel = InterceptedService<tonic::transport::Channel, Credentials>;
+
+/// How every connection of one command is made, and as whom.
 #[derive(Clone, Debug)]
-pub(crate) struct Transport(Option<Arc<ClientTlsConfig>>);
+pub(crate) struct Transport {
+    tls: Option<Arc<ClientTlsConfig>>,
+    credentials: Credentials,
+}
 
 impl Transport {
     /// Under TLS if the endpoints say so (`is_secure`) or files for it are named.
-    pub(crate) fn new(arguments: &TlsArguments, is_secure: bool) -> Result<Self, Failure> {
+    pub(crate) fn new(
+        arguments: &TlsArguments,
+        credentials: Credentials,
+        is_secure: bool,
+    ) -> Result<Self, Failure> {
         let authorities = arguments.authorities.clone().or_else(|| variable("CACERT"));
         let certificate = arguments.certificate.clone().or_else(|| variable("CERT"));
         let key = arguments.key.clone().or_else(|| variable("KEY"));
@@ -88,7 +100,22 @@ impl Transport {
             }
             None => tls.with_native_roots(),
         };
-        Ok(Self(is_under_tls.then(|| Arc::new(tls))))
+        Ok(Self { tls: is_under_tls.then(|| Arc::new(tls)), credentials })
+    }
+
+    /// As whom requests are made.
+    pub(crate) const fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The connection, with the token of the user, which it first gets from the server.
+    pub(crate) async fn enter(
+        &self,
+        channel: tonic::transport::Channel,
+        address: &Address,
+    ) -> Result<Channel, Failure> {
+        self.credentials.sign_in(&channel, address).await?;
+        Ok(InterceptedService::new(channel, self.credentials.clone()))
     }
 
     /// A connection that has been made, so that a later failure is the request's; or why not.
@@ -96,14 +123,14 @@ impl Transport {
         &self,
         address: &Address,
         time_max: Duration,
-    ) -> Result<Channel, String> {
-        let scheme = if self.0.is_some() { "https" } else { "http" };
+    ) -> Result<tonic::transport::Channel, String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
         let mut endpoint = Endpoint::from_shared(format!("{scheme}://{address}"))
             .map_err(|error| root_cause(&error))?
             .tcp_nodelay(true)
             .http2_keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_ANSWER_MAX);
-        if let Some(tls) = &self.0 {
+        if let Some(tls) = &self.tls {
             endpoint = endpoint
                 .tls_config(ClientTlsConfig::clone(tls))
                 .map_err(|error| root_cause(&error))?;

@@ -130,3 +130,59 @@ fn etcdctl_works_against_each_of_three_nodes() {
         tells_about_itself(&ctl, server);
     }
 }
+
+fn looks_after_users(ctl: &Etcdctl<'_>) {
+    ctl.prints(&["user", "add", "root:r"], "User root created");
+    ctl.prints(&["user", "add", "ann:a"], "User ann created");
+    ctl.prints(&["role", "add", "reader"], "Role reader created");
+    ctl.prints(
+        &["role", "grant-permission", "reader", "read", "a/", "--prefix"],
+        "Role reader updated",
+    );
+    ctl.prints(&["user", "grant-role", "ann", "reader"], "Role reader is granted to user ann");
+    ctl.prints(&["user", "grant-role", "root", "root"], "Role root is granted to user root");
+    ctl.prints(&["auth", "enable"], "Authentication Enabled");
+}
+
+fn asks_as_users(ctl: &Etcdctl<'_>) {
+    let (root, ann) = (["--user", "root:r"], ["--user", "ann:a"]);
+    let by = |user: [&'static str; 2], rest: &[&'static str]| [&user[..], rest].concat();
+    ctl.prints(&by(root, &["put", "a/1", "one"]), "OK");
+    ctl.prints(&by(ann, &["get", "a/1"]), "a/1\none");
+    ctl.fails(&by(ann, &["put", "a/1", "two"]), "permission denied");
+    ctl.fails(&by(ann, &["get", "b"]), "permission denied");
+    ctl.fails(&["get", "a/1"], "user name is empty");
+    ctl.fails(&["--user", "ann:wrong", "get", "a/1"], "authentication failed");
+    ctl.prints(&by(root, &["user", "list"]), "ann\nroot");
+    ctl.prints(&by(root, &["role", "list"]), "reader");
+    ctl.prints(&by(ann, &["user", "get", "ann"]), "User: ann\nRoles: reader");
+    let role = "Role reader\nKV Read:\n\t[a/, a0) (prefix a/)\nKV Write:";
+    ctl.prints(&by(ann, &["role", "get", "reader"]), role);
+}
+
+#[test]
+fn etcdctl_looks_after_users_and_asks_as_them_at_each_of_three_nodes() {
+    let test = "etcdctl_looks_after_users_and_asks_as_them_at_each_of_three_nodes";
+    let Some(program) = tool(test, "etcdctl", "etcd-client") else { return };
+    let cluster = Cluster::start(3, &[]);
+    let ctl = |server: &Server| Etcdctl { program: &program, endpoint: server.endpoint() };
+    looks_after_users(&ctl(&cluster.servers[0]));
+    for server in &cluster.servers {
+        asks_as_users(&ctl(server));
+    }
+    let first = ctl(&cluster.servers[0]);
+    let root = ["--user", "root:r"];
+    for (rest, printed) in [
+        (
+            &["role", "revoke-permission", "reader", "a/", "a0"][..],
+            "Permission of range [a/, a0) is revoked from role reader",
+        ),
+        (&["user", "revoke-role", "ann", "reader"], "Role reader is revoked from user ann"),
+        (&["role", "delete", "reader"], "Role reader deleted"),
+        (&["user", "delete", "ann"], "User ann deleted"),
+        (&["auth", "disable"], "Authentication Disabled"),
+    ] {
+        first.prints(&[&root[..], rest].concat(), printed);
+    }
+    first.prints(&["get", "a/1"], "a/1\none");
+}

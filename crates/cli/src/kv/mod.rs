@@ -9,12 +9,12 @@ mod txn;
 
 use althing_etcd_api::etcdserverpb::kv_client::KvClient;
 use clap::Subcommand;
-use tonic::transport::Channel;
 
 use crate::Outcome;
 use crate::arguments::GlobalArguments;
 use crate::client::ANSWER_BYTES_MAX;
 use crate::failure::Failure;
+use crate::transport::Channel;
 
 /// What there is to do with keys.
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use althing_etcd_api::etcdserverpb::{LeaseKeepAliveRequest, LeaseKeepAliveResponse};
 use tokio::time::timeout;
-use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use super::stub;
@@ -12,6 +11,7 @@ use crate::client::{Client, Effect, judge};
 use crate::clock;
 use crate::failure::{Failure, Kind};
 use crate::roam::Roaming;
+use crate::transport::Channel;
 
 /// Sends the keep-alives of one lease.
 #[derive(Debug)]
@@ -59,12 +59,7 @@ impl Keeper {
     }
 
     async fn ask(&mut self) -> Result<Renewal, Failure> {
-        let channel = self.roaming.channel().await.map_err(|cause| {
-            let address = self.roaming.address();
-            Failure::new(Kind::Unreachable, format!("cannot reach {address}"))
-                .cause(cause)
-                .hint("`althing status` shows which nodes are up; --endpoints names others")
-        })?;
+        let channel = self.roaming.channel().await?;
         let sent = clock::now();
         match send(channel, self.lease).await {
             Ok(answer) if answer.ttl > 0 => {

@@ -14,7 +14,6 @@ use althing_etcd_api::etcdserverpb::{
     LeaseRevokeResponse, LeaseTimeToLiveRequest,
 };
 use clap::{Args, Subcommand};
-use tonic::transport::Channel;
 
 use crate::Outcome;
 use crate::arguments::GlobalArguments;
@@ -22,6 +21,7 @@ use crate::client::{ANSWER_BYTES_MAX, Client, Effect};
 use crate::duration;
 use crate::failure::{Failure, Kind};
 use crate::output::print;
+use crate::transport::Channel;
 
 /// What there is to do with leases.
 #[derive(Debug, Subcommand)]

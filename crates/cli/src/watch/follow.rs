@@ -144,9 +144,11 @@ impl Following {
 
     /// Begins the watch at the present endpoint.
     async fn begin(&mut self) -> Result<(), Obstacle> {
-        let unreachable = |cause| Obstacle::Lost(Kind::Unreachable, cause);
         let deadline = Instant::now() + self.answer_time_max;
-        let channel = self.roaming.channel().await.map_err(unreachable)?;
+        let channel = self.roaming.channel().await.map_err(|failure| match failure.kind {
+            Kind::Denied => Obstacle::End(End::Refused(failure)),
+            kind => Obstacle::Lost(kind, failure.cause.unwrap_or(failure.message)),
+        })?;
         let create = RequestUnion::CreateRequest(self.create.clone());
         let create = WatchRequest { request_union: Some(create) };
         // The stream of requests stays open: its end would end the watch.
@@ -193,8 +195,10 @@ impl Following {
         }
         if answer.canceled {
             let address = self.roaming.address();
-            let failure = Failure::new(Kind::Other, format!("{address} ended the watch"));
             let cause = answer.cancel_reason;
+            let is_denied = DENIALS.iter().any(|denial| cause.contains(denial));
+            let kind = if is_denied { Kind::Denied } else { Kind::Other };
+            let failure = Failure::new(kind, format!("{address} ended the watch"));
             let failure = if cause.is_empty() { failure } else { failure.cause(cause) };
             return Err(End::Refused(failure));
         }
@@ -226,6 +230,9 @@ impl Following {
         }
     }
 }
+
+/// What is in the reason for which a watch ends that its user may not have.
+const DENIALS: [&str; 3] = ["permission denied", "invalid auth token", "user name is empty"];
 
 /// Why a watch did not begin.
 enum Obstacle {

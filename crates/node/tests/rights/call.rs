@@ -145,7 +145,7 @@ pub(crate) async fn json(
     }
     let answer: serde_json::Value = serde_json::from_str(&line).expect("an object");
     let of_stream = answer["error"].as_object().map(|error| &error["grpc_code"]);
-    let code = of_stream.unwrap_or(&answer["code"]).as_i64().unwrap_or(0);
+    let code = of_stream.unwrap_or_else(|| &answer["code"]).as_i64().unwrap_or(0);
     match Code::from_i32(i32::try_from(code).expect("a code of gRPC")) {
         Code::Ok => Ok(line),
         code => Err(Status::new(code, line)),
