@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::path::Path;
 
+use althing_node::client::TokenSettings;
 use althing_node::{Listeners, MemberAddress, Node, NodeError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing_subscriber::EnvFilter;
@@ -17,12 +18,13 @@ use crate::signals::Signals;
 pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
     log_to_stderr_from("info");
     let mut stop = Signals::listen()?;
+    let tokens = settings.tokens.settings()?;
     let listeners = Listeners {
         client: bind(&settings.listen_client, "--listen-client")?,
         peer: bind(&settings.listen_peer, "--listen-peer")?,
     };
     let data = settings.data.clone();
-    let mut node_settings = node_settings(settings);
+    let mut node_settings = node_settings(settings, tokens);
     node_settings.limits.connections = connections(node_settings.limits.connections, 1);
     let (name, members) = (node_settings.name.clone(), node_settings.members.len());
     // Recovery may take a while, and whoever waits for it may lose patience.
@@ -55,7 +57,7 @@ pub(crate) fn impatient() -> Failure {
     Failure::new(Kind::Other, "stopped at once, without waiting for what was under way")
 }
 
-fn node_settings(settings: Settings) -> althing_node::Settings {
+fn node_settings(settings: Settings, tokens: TokenSettings) -> althing_node::Settings {
     let members = settings
         .initial_cluster
         .iter()
@@ -65,6 +67,7 @@ fn node_settings(settings: Settings) -> althing_node::Settings {
     let scheme = if client_tls.is_some() { "https" } else { "http" };
     althing_node::Settings {
         advertise_client: vec![format!("{scheme}://{}", settings.advertise_client)],
+        tokens,
         client_tls,
         peer_tls: settings.security.peer(),
         cluster_token: settings.cluster_token,

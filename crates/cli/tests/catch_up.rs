@@ -6,6 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use althing_etcd_api::etcdserverpb as pb;
+use pb::auth_client::AuthClient;
 use support::{Cluster, PATIENCE, Server};
 
 const LARGE: usize = 120;
@@ -38,6 +39,9 @@ async fn a_node_that_was_away_too_long_goes_on_from_the_leaders_snapshot() {
     let leader = cluster.wait_for_leader().await;
     let away = (leader + 1) % 3;
     cluster.servers[away].kill();
+    let mut auth = AuthClient::new(cluster.servers[leader].channel());
+    let user = pb::AuthUserAddRequest { name: "ann".into(), ..Default::default() };
+    auth.user_add(user).await.expect("two of three are there");
 
     // More than a leader keeps behind a snapshot for those who are late.
     let mut kv = cluster.servers[leader].kv();
@@ -71,4 +75,7 @@ async fn a_node_that_was_away_too_long_goes_on_from_the_leaders_snapshot() {
     cluster.servers[away].start();
     cluster.servers[away].wait_until_ready();
     assert_eq!(held(&cluster.servers[away]).await.len(), LARGE + SMALL + 1);
+    let mut auth = AuthClient::new(cluster.servers[away].channel());
+    let users = auth.user_list(pb::AuthUserListRequest {}).await.expect("users don't count");
+    assert_eq!(users.into_inner().users, ["ann"], "users come with the snapshot");
 }

@@ -8,6 +8,7 @@ mod nearest;
 mod retention;
 mod security;
 mod size;
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use serde_json::{Map, json};
 
 use self::layers::Layers;
 pub(crate) use self::security::Security;
+pub(crate) use self::tokens::Tokens;
 use crate::client::Address;
 use crate::duration;
 use crate::failure::Failure;
@@ -73,6 +75,11 @@ pub(crate) struct ServeArguments {
     /// Take a snapshot after so many entries of the log [default: 1000000]
     #[arg(long, value_name = "COUNT")]
     snapshot_entries: Option<String>,
+    /// How users are known once they have signed in, for which nodes must agree: `simple`, or
+    /// jwt,sign-method=EdDSA|ES256|RS256|HS256,priv-key=FILE; `ttl` is how long that lasts
+    /// [default: simple,ttl=5m]
+    #[arg(long, value_name = "KIND[,PART=..]")]
+    auth_token: Option<String>,
     /// The certificate of this node in PEM, for TLS; read again when it changes
     #[arg(long = "tls-cert", value_name = "FILE", help_heading = "TLS")]
     certificate: Option<String>,
@@ -113,7 +120,7 @@ pub(crate) struct ServeArguments {
 
 impl ServeArguments {
     /// The word given for each setting on the command line.
-    fn words(&self) -> [(&'static str, &Option<String>); 20] {
+    fn words(&self) -> [(&'static str, &Option<String>); 21] {
         [
             ("name", &self.name),
             ("data", &self.data),
@@ -127,6 +134,7 @@ impl ServeArguments {
             ("quota", &self.quota),
             ("retention", &self.retention),
             ("snapshot-entries", &self.snapshot_entries),
+            ("auth-token", &self.auth_token),
             ("tls-cert", &self.certificate),
             ("tls-key", &self.private_key),
             ("client-ca", &self.client_ca),
@@ -166,6 +174,8 @@ pub(crate) struct Settings {
     pub(crate) retention: Retention,
     /// Entries of the log between two snapshots; not zero.
     pub(crate) snapshot_entries: u64,
+    /// How users are known once they have signed in.
+    pub(crate) tokens: Tokens,
     /// What connections are under, and who may connect.
     pub(crate) security: Security,
 }
@@ -201,6 +211,7 @@ impl Settings {
             quota: layers.get("quota", size::parse)?,
             retention: layers.get("retention", retention::parse)?,
             snapshot_entries: layers.get("snapshot-entries", count)?,
+            tokens: layers.get("auth-token", tokens::parse)?,
             security: Security::read(layers)?,
             name,
             listen_client,
@@ -239,7 +250,7 @@ impl Settings {
     }
 
     /// Each setting in the words that would set it.
-    fn words(&self) -> [(&'static str, String); 20] {
+    fn words(&self) -> [(&'static str, String); 21] {
         let peers = self.initial_cluster.iter().map(|(name, address)| format!("{name}={address}"));
         let [cert, key, client_ca, crl, peer_ca, peer_cert, peer_key, insecure] =
             self.security.words();
@@ -256,6 +267,7 @@ impl Settings {
             ("quota", size::show(self.quota)),
             ("retention", retention::show(self.retention)),
             ("snapshot-entries", self.snapshot_entries.to_string()),
+            ("auth-token", self.tokens.show()),
             cert,
             key,
             client_ca,

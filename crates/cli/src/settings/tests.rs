@@ -50,6 +50,7 @@ fn nothing_said_is_one_node_on_loopback() {
             "2GiB",
             "3600s",
             "1000000",
+            "simple,ttl=300s",
             "",
             "",
             "",

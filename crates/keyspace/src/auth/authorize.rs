@@ -146,8 +146,11 @@ struct Rights<'a> {
 
 impl<'a> Rights<'a> {
     fn of(auth: &'a AuthState, name: &'a Arc<str>, since: u64) -> Result<Self, Rejection> {
-        let user = auth.user(name).filter(|user| user.since() == since);
-        let user = user.ok_or(Rejection::InvalidAuthToken)?;
+        let user = match auth.user(name) {
+            Some(user) if since == 0 || user.since() == since => user,
+            None if since == 0 => return Err(Rejection::PermissionDenied),
+            Some(_) | None => return Err(Rejection::InvalidAuthToken),
+        };
         let roles = || user.roles().filter_map(|role| auth.role(role));
         Ok(Self {
             user,

@@ -10,8 +10,8 @@ pub enum Principal {
     User {
         /// Its name.
         name: Arc<str>,
-        /// The [`User::since`](crate::User::since) of the credentials that were checked. A user
-        /// that has changed its password or was added anew since is another one.
+        /// The [`User::since`](crate::User::since) of the password that was checked: a user that
+        /// has changed it, or was added anew, is another one. Zero for who is known otherwise.
         since: u64,
     },
     /// The server itself, for what only a server asks: the ends of leases, where members are.
@@ -19,7 +19,12 @@ pub enum Principal {
 }
 
 impl Principal {
-    /// The user of this name with the credentials of this revision.
+    /// The user of this name whose certificate was checked, whether or not there is such a user.
+    pub fn certified(name: impl Into<Arc<str>>) -> Self {
+        Self::User { name: name.into(), since: 0 }
+    }
+
+    /// The user of this name with the password of this revision.
     pub fn user(name: impl Into<Arc<str>>, since: u64) -> Self {
         Self::User { name: name.into(), since }
     }

@@ -182,6 +182,23 @@ fn a_user_that_was_added_anew_is_another_one() {
 }
 
 #[test]
+fn who_has_a_certificate_is_its_user_whatever_became_of_the_password() {
+    let mut keyspace = Keyspace::new();
+    done(&mut keyspace, [AuthChange::UserAdd { name: "ann".into(), password: None }]);
+    enable(&mut keyspace);
+    let certified = |keyspace: &Keyspace, name: &str| {
+        keyspace.view(&Principal::certified(name)).may(Ask::Known)
+    };
+    assert_eq!(certified(&keyspace, "ann"), Ok(()));
+    assert_eq!(certified(&keyspace, "zoe"), Err(Rejection::PermissionDenied));
+    let root = user(&keyspace, "root");
+    let password = PasswordHash::new("another");
+    let another = AuthChange::UserPassword { name: "ann".into(), password };
+    apply_as(&mut keyspace, &root, Command::Auth(another)).expect("root may");
+    assert_eq!(certified(&keyspace, "ann"), Ok(()));
+}
+
+#[test]
 fn a_password_is_never_shown() {
     let mut keyspace = Keyspace::new();
     let secret = AuthChange::UserAdd {

@@ -66,6 +66,15 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_a_certificate_comes_from_the_listener_alone() {
+        let mut request = Request::new(());
+        request.metadata_mut().insert("certificatename", "root".parse().expect("ASCII"));
+        assert_eq!(Credentials::of(&request).certificate, None);
+        request.extensions_mut().insert(CertificateName("ann".to_owned()));
+        assert_eq!(Credentials::of(&request).certificate, Some(CertificateName("ann".to_owned())));
+    }
+
+    #[test]
     fn a_token_is_not_shown() {
         let mut request = Request::new(());
         request.metadata_mut().insert("token", "secret".parse().expect("ASCII"));

@@ -45,32 +45,26 @@ impl Door {
         Self { handle, jwt, reads_beside: Arc::new(Semaphore::new(READS_BESIDE)) }
     }
 
-    /// Who brought these credentials along. While users don't count, nobody is asked for any.
+    /// Who brought these credentials along. While users don't count, they need not be good.
     ///
     /// # Errors
-    /// They are no good, or any more.
+    /// They are no good, or no good any more.
     pub(super) async fn identify(&self, credentials: &Credentials) -> Result<Principal, Status> {
-        if !self.handle.has_users() {
-            return Ok(Principal::Nobody);
-        }
         if let Some(token) = &credentials.token {
             if let Some(principal) = self.known_by(token) {
                 return Ok(principal);
             }
-            // It may have been given out elsewhere a moment ago.
+            // It may have been given out elsewhere a moment ago, or before this node stopped.
             self.linearizable().await?;
-            let principal = self.known_by(token);
-            return principal.ok_or_else(|| status::rejected(Rejection::InvalidAuthToken));
+            return match self.known_by(token) {
+                Some(principal) => Ok(principal),
+                None if !self.handle.has_users() => Ok(Principal::Nobody),
+                None => Err(status::rejected(Rejection::InvalidAuthToken)),
+            };
         }
-        Ok(match &credentials.certificate {
-            Some(CertificateName(name)) => {
-                let keyspace = self.handle.keyspace();
-                let user = keyspace.auth().user(name);
-                let user = user.ok_or_else(|| status::rejected(Rejection::PermissionDenied))?;
-                Principal::user(name.as_str(), user.since())
-            }
-            None => Principal::Nobody,
-        })
+        let certificate = credentials.certificate.as_ref();
+        Ok(certificate
+            .map_or(Principal::Nobody, |CertificateName(name)| Principal::certified(name.as_str())))
     }
 
     fn known_by(&self, token: &str) -> Option<Principal> {

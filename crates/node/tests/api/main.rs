@@ -1,5 +1,6 @@
 //! Watches, leases, locks and elections over real sockets, against a node with a real log.
 
+mod auth;
 mod gateway;
 mod history;
 mod lease;
