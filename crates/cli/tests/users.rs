@@ -94,6 +94,7 @@ fn users_do_what_they_have_a_right_to() {
         assert!(refused["hint"].as_str().is_some_and(|hint| hint.contains("--user")), "{refused}");
         let wrong = run_as(&system.endpoint, "ann", "wrong", &["kv", "get", "a/1"], "");
         assert_eq!(code(&wrong), Some(8), "{wrong:?}");
+        shell.done("", &["health"], "");
         watches_and_locks(&system);
         shell.done("root", &["auth", "disable"], "");
         shell.done("", &["kv", "put", "c", "for everybody"], "");

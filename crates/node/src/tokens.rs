@@ -70,8 +70,8 @@ impl Tokens {
         Self { time, table: Mutex::default() }
     }
 
-    /// The log tells of a token. One from long ago, which a node meets that reads its log again, has
-    /// no time left.
+    /// The log tells of a token. One from long ago, which a node meets that reads its log again,
+    /// has no time left.
     pub(crate) fn signed_in(&self, sign_in: &SignIn) {
         let age = wall_clock_seconds().saturating_sub(sign_in.issued_seconds);
         let left = self.time.saturating_sub(Duration::from_secs(age));

@@ -1,5 +1,5 @@
-//! How users are known once they have signed in, as etcd's flag says it: `simple`, or `jwt` with its
-//! parts.
+//! How users are known once they have signed in, as etcd's flag says it: `simple`, or `jwt` with
+//! its parts.
 
 use std::path::PathBuf;
 use std::time::Duration;

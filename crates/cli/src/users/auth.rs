@@ -13,8 +13,8 @@ use crate::output::{Format, print, print_line};
 /// What there is to do with users as a whole.
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
-From `enable` on nobody may do anything without a right to it. There must be a user root that has the
-role root, which may do everything.
+From `enable` on nobody may do anything without a right to it. There must be a user root that has
+the role root, which may do everything.
 
 Examples:
   althing user add root

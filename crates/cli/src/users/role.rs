@@ -9,6 +9,7 @@ use super::permission::{Access, RangeArguments, keys_of};
 use super::{change, look, show};
 use crate::Outcome;
 use crate::arguments::GlobalArguments;
+use crate::client::Client;
 use crate::failure::Failure;
 use crate::output::print;
 
@@ -77,70 +78,75 @@ pub(crate) async fn run(
     command: RoleCommand,
 ) -> Result<Outcome, Failure> {
     let (client, format) = (&global.client()?, global.format());
-    let result = match command {
-        RoleCommand::Add { name } => {
-            change(client, |mut stub| {
-                let request = pb::AuthRoleAddRequest { name: name.clone() };
-                async move { stub.role_add(request).await }
-            })
-            .await?;
-            show::done(format, &format!("role {name} added"), &name, json!({ "role": name }))
-        }
-        RoleCommand::Get { name } => {
-            let answer = look(client, |mut stub| {
-                let request = pb::AuthRoleGetRequest { role: name.clone() };
-                async move { stub.role_get(request).await }
-            })
-            .await?;
-            show::rights(format, &name, &answer.perm)
-        }
-        RoleCommand::List => {
-            let answer =
-                look(
-                    client,
-                    |mut stub| async move { stub.role_list(pb::AuthRoleListRequest {}).await },
-                )
+    let result =
+        match command {
+            RoleCommand::Add { name } => {
+                change(client, |mut stub| {
+                    let request = pb::AuthRoleAddRequest { name: name.clone() };
+                    async move { stub.role_add(request).await }
+                })
                 .await?;
-            show::names(format, "roles", &answer.roles)
-        }
-        RoleCommand::Delete { name } => {
-            change(client, |mut stub| {
-                let request = pb::AuthRoleDeleteRequest { role: name.clone() };
-                async move { stub.role_delete(request).await }
-            })
-            .await?;
-            show::done(format, &format!("role {name} deleted"), &name, json!({ "role": name }))
-        }
-        RoleCommand::GrantPermission(GrantArguments { role, access, range }) => {
-            let (key, range_end) = range.range()?;
-            let kind = match access {
-                Access::Read => Type::Read,
-                Access::Write => Type::Write,
-                Access::Readwrite => Type::Readwrite,
-            };
-            let (key, range_end) = (key.into(), range_end.into());
-            let right = Permission { perm_type: kind.into(), key, range_end };
-            change(client, |mut stub| {
-                let (name, perm) = (role.clone(), Some(right.clone()));
-                let request = pb::AuthRoleGrantPermissionRequest { name, perm };
-                async move { stub.role_grant_permission(request).await }
-            })
-            .await?;
-            let text = format!("role {role} may {} {}", Access::of(&right), keys_of(&right));
-            show::done(format, &text, &role, json!({ "role": role, "access": Access::of(&right) }))
-        }
-        RoleCommand::RevokePermission(RevokeArguments { role, range }) => {
-            let (key, range_end) = range.range()?;
-            change(client, |mut stub| {
-                let (role, key) = (role.clone(), key.clone().into());
-                let range_end = range_end.clone().into();
-                let request = pb::AuthRoleRevokePermissionRequest { role, key, range_end };
-                async move { stub.role_revoke_permission(request).await }
-            })
-            .await?;
-            let text = format!("role {role} has one right less");
-            show::done(format, &text, &role, json!({ "role": role }))
-        }
-    };
+                show::done(format, &format!("role {name} added"), &name, json!({ "role": name }))
+            }
+            RoleCommand::Get { name } => {
+                let answer = look(client, |mut stub| {
+                    let request = pb::AuthRoleGetRequest { role: name.clone() };
+                    async move { stub.role_get(request).await }
+                })
+                .await?;
+                show::rights(format, &name, &answer.perm)
+            }
+            RoleCommand::List => {
+                let answer = look(client, |mut stub| async move {
+                    stub.role_list(pb::AuthRoleListRequest {}).await
+                })
+                .await?;
+                show::names(format, "roles", &answer.roles)
+            }
+            RoleCommand::Delete { name } => {
+                change(client, |mut stub| {
+                    let request = pb::AuthRoleDeleteRequest { role: name.clone() };
+                    async move { stub.role_delete(request).await }
+                })
+                .await?;
+                show::done(format, &format!("role {name} deleted"), &name, json!({ "role": name }))
+            }
+            RoleCommand::GrantPermission(arguments) => {
+                let right = grant(client, &arguments).await?;
+                let (role, access) = (&arguments.role, Access::of(&right));
+                let text = format!("role {role} may {access} {}", keys_of(&right));
+                show::done(format, &text, role, json!({ "role": role, "access": access }))
+            }
+            RoleCommand::RevokePermission(RevokeArguments { role, range }) => {
+                let (key, range_end) = range.range()?;
+                change(client, |mut stub| {
+                    let (role, key) = (role.clone(), key.clone().into());
+                    let range_end = range_end.clone().into();
+                    let request = pb::AuthRoleRevokePermissionRequest { role, key, range_end };
+                    async move { stub.role_revoke_permission(request).await }
+                })
+                .await?;
+                let text = format!("role {role} has one right less");
+                show::done(format, &text, &role, json!({ "role": role }))
+            }
+        };
     print(&result).map(|()| Outcome::Done)
+}
+
+async fn grant(client: &Client, arguments: &GrantArguments) -> Result<Permission, Failure> {
+    let (key, range_end) = arguments.range.range()?;
+    let kind = match arguments.access {
+        Access::Read => Type::Read,
+        Access::Write => Type::Write,
+        Access::Readwrite => Type::Readwrite,
+    };
+    let (key, range_end) = (key.into(), range_end.into());
+    let right = Permission { perm_type: kind.into(), key, range_end };
+    change(client, |mut stub| {
+        let (name, perm) = (arguments.role.clone(), Some(right.clone()));
+        let request = pb::AuthRoleGrantPermissionRequest { name, perm };
+        async move { stub.role_grant_permission(request).await }
+    })
+    .await?;
+    Ok(right)
 }

@@ -8,9 +8,10 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{change, look, show};
+use super::{AuthClient, change, look, show};
 use crate::Outcome;
 use crate::arguments::GlobalArguments;
+use crate::client::Client;
 use crate::credentials::{ask, first_line};
 use crate::failure::{Failure, Kind};
 use crate::output::print;
@@ -120,38 +121,19 @@ pub(crate) async fn run(
     command: UserCommand,
 ) -> Result<Outcome, Failure> {
     let (client, format) = (&global.client()?, global.format());
+    let user = |name: &str| json!({ "user": name });
     let result = match command {
-        UserCommand::Add(AddArguments { name, password, no_password }) => {
-            let password = match no_password {
-                true => Zeroizing::default(),
-                false => password.find(&name)?,
-            };
-            let options = Some(UserAddOptions { no_password });
-            change(client, |mut stub| {
-                let (name, password) = (name.clone(), password.to_string());
-                let hashed_password = String::new();
-                let request = pb::AuthUserAddRequest { name, password, options, hashed_password };
-                async move { stub.user_add(request).await }
-            })
-            .await?;
-            show::done(format, &format!("user {name} added"), &name, json!({ "user": name }))
+        UserCommand::Add(arguments) => {
+            add(client, &arguments).await?;
+            let name = &arguments.name;
+            show::done(format, &format!("user {name} added"), name, user(name))
         }
-        UserCommand::Get { name } => {
-            let answer = look(client, |mut stub| {
-                let request = pb::AuthUserGetRequest { name: name.clone() };
-                async move { stub.user_get(request).await }
-            })
-            .await?;
-            show::names(format, "roles", &answer.roles)
-        }
+        UserCommand::Get { name } => show::names(format, "roles", &roles_of(client, &name).await?),
         UserCommand::List => {
-            let answer =
-                look(
-                    client,
-                    |mut stub| async move { stub.user_list(pb::AuthUserListRequest {}).await },
-                )
-                .await?;
-            show::names(format, "users", &answer.users)
+            let call = |mut stub: AuthClient<_>| async move {
+                stub.user_list(pb::AuthUserListRequest {}).await
+            };
+            show::names(format, "users", &look(client, call).await?.users)
         }
         UserCommand::Delete { name } => {
             change(client, |mut stub| {
@@ -159,24 +141,18 @@ pub(crate) async fn run(
                 async move { stub.user_delete(request).await }
             })
             .await?;
-            show::done(format, &format!("user {name} deleted"), &name, json!({ "user": name }))
+            show::done(format, &format!("user {name} deleted"), &name, user(&name))
         }
         UserCommand::Passwd(PasswordArguments { name, password }) => {
-            let password = password.find(&name)?;
-            change(client, |mut stub| {
-                let (name, password) = (name.clone(), password.to_string());
-                let hashed_password = String::new();
-                let request = pb::AuthUserChangePasswordRequest { name, password, hashed_password };
-                async move { stub.user_change_password(request).await }
-            })
-            .await?;
+            set_password(client, &name, &password.find(&name)?).await?;
             let text = format!("user {name} has another password");
-            show::done(format, &text, &name, json!({ "user": name }))
+            show::done(format, &text, &name, user(&name))
         }
         UserCommand::GrantRole(RoleArguments { name, role }) => {
             change(client, |mut stub| {
                 let (user, role) = (name.clone(), role.clone());
-                async move { stub.user_grant_role(pb::AuthUserGrantRoleRequest { user, role }).await }
+                let request = pb::AuthUserGrantRoleRequest { user, role };
+                async move { stub.user_grant_role(request).await }
             })
             .await?;
             let text = format!("user {name} has the role {role}");
@@ -184,8 +160,8 @@ pub(crate) async fn run(
         }
         UserCommand::RevokeRole(RoleArguments { name, role }) => {
             change(client, |mut stub| {
-                let request =
-                    pb::AuthUserRevokeRoleRequest { name: name.clone(), role: role.clone() };
+                let (name, role) = (name.clone(), role.clone());
+                let request = pb::AuthUserRevokeRoleRequest { name, role };
                 async move { stub.user_revoke_role(request).await }
             })
             .await?;
@@ -194,4 +170,38 @@ pub(crate) async fn run(
         }
     };
     print(&result).map(|()| Outcome::Done)
+}
+
+async fn add(client: &Client, arguments: &AddArguments) -> Result<(), Failure> {
+    let AddArguments { name, password, no_password } = arguments;
+    let password = match no_password {
+        true => Zeroizing::default(),
+        false => password.find(name)?,
+    };
+    let options = Some(UserAddOptions { no_password: *no_password });
+    let add = |mut stub: AuthClient<_>| {
+        let (name, password) = (name.clone(), password.to_string());
+        let hashed_password = String::new();
+        let request = pb::AuthUserAddRequest { name, password, options, hashed_password };
+        async move { stub.user_add(request).await }
+    };
+    change(client, add).await.map(|_| ())
+}
+
+async fn set_password(client: &Client, name: &str, password: &str) -> Result<(), Failure> {
+    let set = |mut stub: AuthClient<_>| {
+        let (name, password) = (name.to_owned(), password.to_owned());
+        let hashed_password = String::new();
+        let request = pb::AuthUserChangePasswordRequest { name, password, hashed_password };
+        async move { stub.user_change_password(request).await }
+    };
+    change(client, set).await.map(|_| ())
+}
+
+async fn roles_of(client: &Client, name: &str) -> Result<Vec<String>, Failure> {
+    let get = |mut stub: AuthClient<_>| {
+        let request = pb::AuthUserGetRequest { name: name.to_owned() };
+        async move { stub.user_get(request).await }
+    };
+    Ok(look(client, get).await?.roles)
 }

@@ -4,8 +4,8 @@ use http::{Extensions, HeaderMap};
 use tonic::Request;
 use zeroize::Zeroizing;
 
-/// The name in the certificate that a client has shown and that was checked, for the listener to put
-/// among a request's extensions. Its user is the one of the same name; a token goes before it.
+/// The name in the certificate that a client has shown and that was checked, for the listener to
+/// put among a request's extensions. Its user is the one of the same name; a token goes before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertificateName(pub String);
 

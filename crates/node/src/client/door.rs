@@ -234,8 +234,8 @@ impl Door {
         self.handle.keyspace().key_count() <= KEYS_READ_IN_PLACE
     }
 
-    /// Reads the history from `revision` on, for a watch of `range`; with it comes the revision that
-    /// the keyspace is at.
+    /// Reads the history from `revision` on, for a watch of `range`; with it comes the revision
+    /// that the keyspace is at.
     ///
     /// # Errors
     /// The principal may not read the range, or the history is not known any more.

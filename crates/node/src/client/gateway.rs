@@ -82,7 +82,8 @@ fn routes(api: &Api) -> Router {
             call(api, |api, who, request| async move { api.hash_kv(who, request).await }),
         )
         .merge(lines(api))
-        .merge(auth(api))
+        .merge(users(api))
+        .merge(roles(api))
         .fallback(not_served)
 }
 
@@ -116,9 +117,9 @@ fn lines(api: &Api) -> Router {
         .route("/election/observe", observe(api))
 }
 
-/// Users and roles.
-fn auth(api: &Api) -> Router {
-    let users = Router::new()
+/// Users.
+fn users(api: &Api) -> Router {
+    Router::new()
         .route(
             "/auth/enable",
             call(api, |api, who, request| async move { api.auth_enable(who, request).await }),
@@ -165,8 +166,12 @@ fn auth(api: &Api) -> Router {
         .route(
             "/auth/user/revoke",
             call(api, |api, who, request| async move { api.user_revoke_role(who, request).await }),
-        );
-    users
+        )
+}
+
+/// Roles.
+fn roles(api: &Api) -> Router {
+    Router::new()
         .route(
             "/auth/role/add",
             call(api, |api, who, request| async move { api.role_add(who, request).await }),

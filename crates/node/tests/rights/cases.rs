@@ -141,7 +141,10 @@ fn operations() -> Vec<(Operation, &'static str, Value, bool)> {
 type Alone = (&'static str, &'static str, &'static str, Value, bool);
 
 fn alone() -> Vec<Alone> {
-    let watch = |key: &str, end: &str| json!({ "create_request": { "key": bytes(key), "range_end": bytes(end) } });
+    let watch = |key: &str, end: &str| {
+        let (key, range_end) = (bytes(key), bytes(end));
+        json!({ "create_request": { "key": key, "range_end": range_end } })
+    };
     let mut all = vec![
         ("KV.Compact", "/v3/kv/compaction", "", json!({ "revision": "1" }), false),
         ("Watch.Watch", "/v3/watch", "what may be read", watch("read", ""), true),

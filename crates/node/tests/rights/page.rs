@@ -9,18 +9,19 @@ const PAGE: &str = "../../docs/authorization.md";
 const INTRODUCTION: &str = "\
 # Who may do what
 
-Written by `cargo test -p althing-node --test rights`, which asks a node for each of these, over gRPC
-and as JSON, by nobody, by a user, and by root, and fails where the answer is another one. The user
-may read `read`, write `write`, and do both in `both/`; the leases are two, one that a key in `both/`
-is tied to and one that a key of nobody's is. An operation that can stand in a transaction is asked
-for alone, in either branch, and in either branch of transactions within transactions.
+Written by `cargo test -p althing-node --test rights`, which asks a node for each of these, over
+gRPC and as JSON, by nobody, by a user, and by root, and fails where the answer is another one. The
+user may read `read`, write `write`, and do both in `both/`; the leases are two, one that a key in
+`both/` is tied to and one that a key of nobody's is. An operation that can stand in a transaction
+is asked for alone, in either branch, and in either branch of transactions within transactions.
 
-While users are not enabled everybody may do everything. What servers say to each other, when a lease
-ends for instance, no client may say. `/health`, `/livez`, `/readyz`, `/version`, `/metrics` and the
-services of gRPC for health and reflection are for everybody: they tell nothing of keys and users.
+While users are not enabled everybody may do everything. What servers say to each other, when a
+lease ends for instance, no client may say. `/health`, `/livez`, `/readyz`, `/version`, `/metrics`
+and the services of gRPC for health and reflection are for everybody: they tell nothing of keys and
+users.
 
-A right counts at the moment at which a write is applied, or a read is done. A user whose password was
-changed, or who was added anew, signs in again. A watch whose user loses the right ends.
+A right counts at the moment at which a write is applied, or a read is done. A user whose password
+was changed, or who was added anew, signs in again. A watch whose user loses the right ends.
 
 | call | asked for | places | nobody | user | root |
 |---|---|---:|---|---|---|

@@ -1,8 +1,8 @@
 //! Users: who they are, and what they may do.
 //!
-//! What users, roles and rights there are is part of the keyspace; here is how somebody proves to be
-//! a user (`passwords.rs`), and how it is known afterwards: by a token that the log tells every node
-//! of (`crate::tokens`), or by one that proves itself (`jwt.rs`).
+//! What users, roles and rights there are is part of the keyspace; here is how somebody proves to
+//! be a user (`passwords.rs`), and how it is known afterwards: by a token that the log tells every
+//! node of (`crate::tokens`), or by one that proves itself (`jwt.rs`).
 
 mod jwt;
 mod passwords;

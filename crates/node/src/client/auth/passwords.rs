@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 /// Passwords and what they are checked against: Argon2id with 19 MiB and two passes.
 ///
-/// A check is meant to cost much, so that few are made at once, away from the threads that serve and
-/// apply, and so few wait that a flood of them keeps neither memory nor processors from others.
+/// A check is meant to cost much, so that few are made at once, away from the threads that serve
+/// and apply, and so few wait that a flood of them keeps neither memory nor processors from others.
 #[derive(Clone)]
 pub(super) struct Passwords {
     turns: Arc<Semaphore>,
