@@ -421,9 +421,9 @@ impl<R: Replica> Driver<R> {
                 return false;
             }
             let id = shared.next_proposal();
-            let authorized = shared.keyspace().authorize(Principal::Server, command.clone());
+            let authorized = shared.keyspace().authorize(&Principal::Server, command);
             let authorized = authorized.expect("only servers ask for the ends of leases");
-            let envelope = Envelope::seal(shared.node, id, &authorized);
+            let envelope = Envelope::seal(shared.node, id, authorized);
             replica.propose(now, id, envelope).is_ok()
         });
     }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use althing_consensus::ProposalId;
 use althing_core::NodeId;
 use althing_core::codec::{DecodeError, Reader, Writer};
-use althing_keyspace::{Authorized, Command};
+use althing_keyspace::Authorized;
 
 /// What an entry of the log carries: a command, and where its client waits.
 ///
@@ -20,11 +20,7 @@ pub(crate) struct Envelope<'a> {
 
 impl<'a> Envelope<'a> {
     /// Seals a command that somebody may propose.
-    pub(crate) fn seal(
-        origin: NodeId,
-        proposal: ProposalId,
-        command: &Authorized<Command>,
-    ) -> Arc<[u8]> {
+    pub(crate) fn seal(origin: NodeId, proposal: ProposalId, command: Authorized<'_>) -> Arc<[u8]> {
         let mut bytes = Vec::with_capacity(512);
         let mut writer = Writer(&mut bytes);
         writer.u64(origin.number());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use althing_consensus::ProposalId;
 use althing_core::{ClusterId, Entry, Index, NodeId};
-use althing_keyspace::{Ask, Authorized, Command, Keyspace, Principal, Rejection, Reply};
+use althing_keyspace::{Authorized, Command, Keyspace, Principal, Rejection, Reply};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Metrics;
@@ -280,14 +280,16 @@ impl Handle {
         principal: &Principal,
         command: Command,
     ) -> Result<Applied, RequestError> {
-        let refused = self.keyspace().view(principal).may(Ask::Command(&command));
-        if refused.is_err() {
-            // It may have become allowed elsewhere a moment ago.
-            self.linearizable().await?;
-        }
-        let authorized = self.authorized(principal, command)?;
+        let authorized = match self.authorized(principal, &command) {
+            Err(RequestError::Rejected(_)) => {
+                // It may have become allowed elsewhere a moment ago.
+                self.linearizable().await?;
+                self.authorized(principal, &command)?
+            }
+            authorized => authorized?,
+        };
         let id = self.shared.next_proposal();
-        let envelope = Envelope::seal(self.shared.node, id, &authorized);
+        let envelope = Envelope::seal(self.shared.node, id, authorized);
         if envelope.len() > Entry::PAYLOAD_SIZE_MAX {
             return Err(RequestError::Rejected(Rejection::RequestTooLarge));
         }
@@ -296,18 +298,18 @@ impl Handle {
         outcome.await.unwrap_or(Err(RequestError::Stopped))
     }
 
-    fn authorized(
+    fn authorized<'a>(
         &self,
-        principal: &Principal,
-        command: Command,
-    ) -> Result<Authorized<Command>, RequestError> {
+        principal: &'a Principal,
+        command: &'a Command,
+    ) -> Result<Authorized<'a>, RequestError> {
         let keyspace = self.keyspace();
         // Where its members are must be known to a full cluster too.
         let is_exempt = matches!(command, Command::PublishMember(_));
-        if !is_exempt && keyspace.would_exceed(&command, self.shared.quota_bytes) {
+        if !is_exempt && keyspace.would_exceed(command, self.shared.quota_bytes) {
             return Err(RequestError::NoSpace);
         }
-        Ok(keyspace.authorize(principal.clone(), command)?)
+        Ok(keyspace.authorize(principal, command)?)
     }
 
     /// Returns once the keyspace here is at least as new as every write that was acknowledged,

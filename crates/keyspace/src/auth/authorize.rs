@@ -43,27 +43,17 @@ pub enum Ask<'a> {
     Administer,
 }
 
-/// Something that somebody may do, and who. Nothing else can be proposed.
-#[derive(Clone, Debug)]
-pub struct Authorized<T> {
-    principal: Principal,
-    what: T,
+/// A command that somebody may give, and who. Nothing else can be proposed.
+#[derive(Clone, Copy, Debug)]
+pub struct Authorized<'a> {
+    principal: &'a Principal,
+    command: &'a Command,
 }
 
-impl Authorized<Command> {
-    /// Who.
-    pub const fn principal(&self) -> &Principal {
-        &self.principal
-    }
-
-    /// What.
-    pub const fn command(&self) -> &Command {
-        &self.what
-    }
-
+impl Authorized<'_> {
     /// Appends both to `buffer`, to be applied with [`Keyspace::apply`], which judges again.
     pub fn encode(&self, buffer: &mut Vec<u8>) {
-        self.what.encode_for(&self.principal, buffer);
+        self.command.encode_for(self.principal, buffer);
     }
 
     /// Reads what [`Self::encode`] wrote, and judges it.
@@ -84,13 +74,13 @@ impl Keyspace {
     ///
     /// # Errors
     /// It is not allowed.
-    pub fn authorize(
+    pub fn authorize<'a>(
         &self,
-        principal: Principal,
-        what: Command,
-    ) -> Result<Authorized<Command>, Rejection> {
-        authorize(&self.state, &principal, Ask::Command(&what))?;
-        Ok(Authorized { principal, what })
+        principal: &'a Principal,
+        command: &'a Command,
+    ) -> Result<Authorized<'a>, Rejection> {
+        authorize(&self.state, principal, Ask::Command(command))?;
+        Ok(Authorized { principal, command })
     }
 }
 

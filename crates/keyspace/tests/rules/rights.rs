@@ -73,7 +73,7 @@ fn an_operation_is_judged_alike_however_deep_and_in_whichever_branch_it_stands()
         for depth in [0, 1, 2, 127] {
             for branch in 0..2 {
                 let command = Command::Txn(within(operation.clone(), depth, branch));
-                let judged = keyspace.authorize(ann.clone(), command.clone()).map(|_| ());
+                let judged = keyspace.authorize(&ann, &command).map(|_| ());
                 let expected = if may { Ok(()) } else { Err(Rejection::PermissionDenied) };
                 assert_eq!(judged, expected, "{operation:?}, {depth} deep, branch {branch}");
                 if !may {
@@ -97,7 +97,7 @@ fn what_is_compared_is_read() {
         let inner = Operation::Txn(reads.clone());
         assert_eq!(keyspace.view(&ann).read_txn(&reads).is_ok(), may, "{key}");
         let nested = Command::Txn(within(inner, 3, 1));
-        assert_eq!(keyspace.authorize(ann.clone(), nested).is_ok(), may, "{key}");
+        assert_eq!(keyspace.authorize(&ann, &nested).is_ok(), may, "{key}");
     }
 }
 
@@ -119,8 +119,8 @@ fn a_lease_goes_with_the_keys_that_are_tied_to_it() {
     let (keyspace, ann) = with_ann();
     let view = keyspace.view(&ann);
     for (id, writes) in [(1, true), (2, false), (404, true)] {
-        let revoke = keyspace.authorize(ann.clone(), Command::LeaseRevoke { id });
-        assert_eq!(revoke.is_ok(), writes, "{id}");
+        let revoke = Command::LeaseRevoke { id };
+        assert_eq!(keyspace.authorize(&ann, &revoke).is_ok(), writes, "{id}");
         assert_eq!(view.may(Ask::LeaseRenew { id }).is_ok(), writes, "{id}");
         assert_eq!(view.may(Ask::LeaseTime { id, keys: false }), Ok(()));
     }
@@ -162,11 +162,11 @@ fn what_is_for_servers_is_for_nobody_else_and_the_reverse() {
         for command in
             [Command::LeaseExpire { ids: vec![1] }, Command::LeaseNote { remaining: vec![(1, 1)] }]
         {
-            let denied = keyspace.authorize(principal.clone(), command).map(|_| ());
+            let denied = keyspace.authorize(&principal, &command).map(|_| ());
             assert_eq!(denied, Err(Rejection::PermissionDenied), "{principal:?}");
         }
     }
-    let write = keyspace.authorize(Principal::Server, Command::Put(put("a", "1"))).map(|_| ());
+    let write = keyspace.authorize(&Principal::Server, &Command::Put(put("a", "1"))).map(|_| ());
     assert_eq!(write, Err(Rejection::PermissionDenied));
     assert!(keyspace.view(&Principal::Server).range(&Range::all()).is_err());
 }
@@ -176,7 +176,7 @@ fn the_rights_that_count_are_those_at_the_moment_of_applying() {
     let (mut keyspace, ann) = with_ann();
     let root = user(&keyspace, "root");
     let command = Command::Put(put("both", "2"));
-    let authorized = keyspace.authorize(ann, command).expect("ann may");
+    let authorized = keyspace.authorize(&ann, &command).expect("ann may");
     let mut bytes = Vec::new();
     authorized.encode(&mut bytes);
     let revoke =

@@ -59,7 +59,7 @@ pub(crate) fn apply_as(
     principal: &Principal,
     command: Command,
 ) -> Result<Reply, Rejection> {
-    let authorized = keyspace.authorize(principal.clone(), command)?;
+    let authorized = keyspace.authorize(principal, &command)?;
     let mut bytes = Vec::new();
     authorized.encode(&mut bytes);
     keyspace.apply(keyspace.applied().next(), &bytes)
