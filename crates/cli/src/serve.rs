@@ -24,7 +24,9 @@ pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
         peer: bind(&settings.listen_peer, "--listen-peer")?,
     };
     let data = settings.data.clone();
+    let root_password = settings.security.root_password()?;
     let mut node_settings = node_settings(settings, tokens);
+    node_settings.root_password = root_password;
     node_settings.limits.connections = connections(node_settings.limits.connections, 1);
     let (name, members) = (node_settings.name.clone(), node_settings.members.len());
     // Recovery may take a while, and whoever waits for it may lose patience.

@@ -129,6 +129,73 @@ fn a_cluster_under_tls_serves_who_shows_a_certificate_and_nobody_else() {
 }
 
 #[test]
+fn a_certificate_says_who_its_client_is() {
+    let certificates = Certificates::new();
+    certificates.make(&["client", "root"]);
+    let password = certificates.path("password");
+    fs::write(&password, "open sesame\n").expect("writable");
+    let mut arguments = certificates.of_node();
+    arguments.extend(["--root-password-file".to_owned(), password.display().to_string()]);
+    let cluster = start(3, &arguments);
+    let endpoints = cluster.endpoints();
+    let run_as = |name: &str, arguments: &[&str]| {
+        let mut command = to(&endpoints, arguments);
+        command.arg("--cacert").arg(certificates.path("ca.crt"));
+        command.arg("--cert").arg(certificates.path(&format!("{name}.crt")));
+        command.arg("--key").arg(certificates.path(&format!("{name}.key")));
+        command.output().expect("the program was built")
+    };
+    wait_until("the root user is there", || {
+        code(&run_as("root", &["kv", "put", "a", "b"])) == Some(0)
+    });
+    let stranger = run_as("app", &["kv", "get", "a"]);
+    assert_eq!(code(&stranger), Some(8), "a certificate of no user: {stranger:?}");
+    for arguments in [
+        &["role", "add", "reader"][..],
+        &["role", "grant-permission", "reader", "read", "a"],
+        &["user", "add", "app", "--no-password"],
+        &["user", "grant-role", "app", "reader"],
+    ] {
+        let output = run_as("root", arguments);
+        assert_eq!(code(&output), Some(0), "{arguments:?}: {output:?}");
+    }
+    assert_eq!(run_as("app", &["kv", "get", "a", "-o", "raw"]).stdout, b"b");
+    assert_eq!(code(&run_as("app", &["kv", "put", "a", "c"])), Some(8));
+
+    // A password goes before a certificate.
+    let mut command = to(&endpoints, &["kv", "put", "a", "c", "--user", "root"]);
+    command.arg("--password-file").arg(&password).arg("--cacert").arg(certificates.path("ca.crt"));
+    command.arg("--cert").arg(certificates.path("app.crt"));
+    command.arg("--key").arg(certificates.path("app.key"));
+    let output = command.output().expect("the program was built");
+    assert_eq!(code(&output), Some(0), "{output:?}");
+}
+
+#[test]
+fn nobody_gets_in_before_users_count() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let password = folder.path().join("password");
+    fs::write(&password, "open sesame\n").expect("writable");
+    let path = password.display().to_string();
+    // Two of three: there is no leader until the second starts, and users can't be enabled.
+    let mut cluster = Cluster::plan(3, &["--root-password-file", &path]);
+    cluster.servers[0].start();
+    let endpoint = cluster.servers[0].endpoint();
+    wait_until("it listens", || TcpStream::connect(&endpoint).is_ok());
+    let early = to(&endpoint, &["kv", "get", "a", "--serializable", "--timeout", "500ms"]);
+    let mut early = early;
+    assert_ne!(code(&early.output().expect("the program was built")), Some(0));
+    cluster.servers[1].start();
+    wait_until("users count", || {
+        let mut command = to(&endpoint, &["kv", "put", "a", "b", "--user", "root"]);
+        command.args(["--password-file", &path]);
+        code(&command.output().expect("the program was built")) == Some(0)
+    });
+    let nobody = to(&endpoint, &["kv", "get", "a"]).output().expect("the program was built");
+    assert_eq!(code(&nobody), Some(8), "{nobody:?}");
+}
+
+#[test]
 fn other_clients_speak_tls_too() {
     let test = "other_clients_speak_tls_too";
     let (Some(etcdctl), Some(curl)) =

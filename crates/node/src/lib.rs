@@ -19,6 +19,7 @@
 mod clock;
 mod driver;
 mod envelope;
+mod founding;
 mod handle;
 mod history;
 mod leases;

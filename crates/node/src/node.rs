@@ -12,9 +12,11 @@ use althing_keyspace::{Command, Keyspace, Member, Principal};
 use althing_storage::{Identity, OpenError, Opened, Options, RealDisk, SnapshotError, Store};
 use socket2::SockRef;
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::driver::{Driver, Event, Inboxes, Parts, SnapshotPolicy};
+use crate::founding::enable_users;
 use crate::handle::{Handle, Request, Shared};
 use crate::history::{Retention, Timeline};
 use crate::peers::{Inbound, Membership, Peers};
@@ -256,13 +258,11 @@ impl Run {
             handle.clone(),
             stopped.clone(),
         )?;
-        let tidying = tokio::spawn(forget(settings.retention, clock, handle.clone()));
-        let publishing = tokio::spawn(publish(settings, handle));
+        let chores = chores(settings, clock, &handle);
         let inboxes = Inboxes { events, received, requests: requested, stop: stopped };
         let outcome = driver.run(inboxes).await;
         stopping.store(true, Ordering::Relaxed);
-        publishing.abort();
-        tidying.abort();
+        drop(chores);
         drop(following);
         match &outcome {
             Ok(()) => serving.ended().await,
@@ -282,6 +282,17 @@ impl Run {
         }
         outcome.map_err(NodeError::StorageFailed)
     }
+}
+
+/// What a node does by itself beside its driver, until the set is dropped.
+fn chores(settings: Settings, clock: Clock, handle: &Handle) -> JoinSet<()> {
+    let mut chores = JoinSet::new();
+    chores.spawn(forget(settings.retention, clock, handle.clone()));
+    if let Some(password) = settings.root_password.clone() {
+        chores.spawn(enable_users(password, handle.clone()));
+    }
+    chores.spawn(publish(settings, handle.clone()));
+    chores
 }
 
 fn replica(settings: &Settings, restart: Restart, clock: Clock) -> Raft {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::client::{self, Services};
+use crate::founding;
 use crate::handle::Handle;
 use crate::settings::Settings;
 use crate::tls::{ClientTls, Current};
@@ -29,6 +30,7 @@ impl Serving {
         mut stopped: watch::Receiver<bool>,
     ) -> std::io::Result<Self> {
         let (limits, tokens) = (settings.limits.clone(), settings.tokens.clone());
+        let needs_users = settings.root_password.is_some();
         let threads = settings.client_threads.max(usize::from(tls.is_some()));
         let serve = async move {
             let listener = match tokio::net::TcpListener::from_std(listener) {
@@ -38,6 +40,13 @@ impl Serving {
                     return;
                 }
             };
+            if needs_users {
+                // Nobody gets in while everybody could do everything.
+                tokio::select! {
+                    () = founding::users_count(&handle) => {}
+                    _ = stopped.wait_for(|stop| *stop) => return,
+                }
+            }
             let shutdown = async move {
                 // If the sender is gone, so is the node.
                 let _ = stopped.wait_for(|stop| *stop).await;

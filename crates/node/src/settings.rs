@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use althing_consensus::raft;
 use althing_core::{ClusterId, NodeId};
+use zeroize::Zeroizing;
 
 use crate::client::{Limits, TokenSettings};
 use crate::handle::{Facts, MemberStatus, RequestLimits};
@@ -46,6 +47,10 @@ pub struct Settings {
     pub tokens: TokenSettings,
     /// TLS for clients. Default: none.
     pub client_tls: Option<TlsFiles>,
+    /// Makes users count from the first moment on: unless they do already, a user `root` with this
+    /// password is added when the cluster first comes together, and clients are served from then
+    /// on. Default: none, and everybody may do everything until users are enabled.
+    pub root_password: Option<Zeroizing<String>>,
     /// TLS between members, who must all have it or none of them; its authorities must be named,
     /// and whoever has a certificate of theirs may speak as any member. Default: none.
     pub peer_tls: Option<TlsFiles>,
@@ -112,6 +117,7 @@ impl Settings {
             client_threads: 0,
             tokens: TokenSettings::default(),
             client_tls: None,
+            root_password: None,
             peer_tls: None,
             limits: Limits::default(),
         }

@@ -11,7 +11,7 @@ use super::nearest::nearest;
 use crate::failure::{Failure, Kind};
 
 /// Every setting there is, with its default; where that is missing it depends on another setting.
-const SETTINGS: [(&str, Option<&str>); 21] = [
+const SETTINGS: [(&str, Option<&str>); 22] = [
     ("name", Some("default")),
     ("data", None),
     ("listen-client", Some("127.0.0.1:2379")),
@@ -25,6 +25,7 @@ const SETTINGS: [(&str, Option<&str>); 21] = [
     ("retention", Some("1h")),
     ("snapshot-entries", Some("1000000")),
     ("auth-token", Some("simple,ttl=5m")),
+    ("root-password-file", None),
     ("tls-cert", None),
     ("tls-key", None),
     ("client-ca", None),

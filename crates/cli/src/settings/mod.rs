@@ -80,6 +80,10 @@ pub(crate) struct ServeArguments {
     /// [default: simple,ttl=5m]
     #[arg(long, value_name = "KIND[,PART=..]")]
     auth_token: Option<String>,
+    /// Make users count from the first moment on, with a user `root` whose password is the first
+    /// line of this file
+    #[arg(long, value_name = "FILE")]
+    root_password_file: Option<String>,
     /// The certificate of this node in PEM, for TLS; read again when it changes
     #[arg(long = "tls-cert", value_name = "FILE", help_heading = "TLS")]
     certificate: Option<String>,
@@ -120,7 +124,7 @@ pub(crate) struct ServeArguments {
 
 impl ServeArguments {
     /// The word given for each setting on the command line.
-    fn words(&self) -> [(&'static str, &Option<String>); 21] {
+    fn words(&self) -> [(&'static str, &Option<String>); 22] {
         [
             ("name", &self.name),
             ("data", &self.data),
@@ -135,6 +139,7 @@ impl ServeArguments {
             ("retention", &self.retention),
             ("snapshot-entries", &self.snapshot_entries),
             ("auth-token", &self.auth_token),
+            ("root-password-file", &self.root_password_file),
             ("tls-cert", &self.certificate),
             ("tls-key", &self.private_key),
             ("client-ca", &self.client_ca),
@@ -250,9 +255,9 @@ impl Settings {
     }
 
     /// Each setting in the words that would set it.
-    fn words(&self) -> [(&'static str, String); 21] {
+    fn words(&self) -> [(&'static str, String); 22] {
         let peers = self.initial_cluster.iter().map(|(name, address)| format!("{name}={address}"));
-        let [cert, key, client_ca, crl, peer_ca, peer_cert, peer_key, insecure] =
+        let [root_password, cert, key, client_ca, crl, peer_ca, peer_cert, peer_key, insecure] =
             self.security.words();
         [
             ("name", self.name.clone()),
@@ -268,6 +273,7 @@ impl Settings {
             ("retention", retention::show(self.retention)),
             ("snapshot-entries", self.snapshot_entries.to_string()),
             ("auth-token", self.tokens.show()),
+            root_password,
             cert,
             key,
             client_ca,

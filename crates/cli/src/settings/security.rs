@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 
 use althing_node::TlsFiles;
+use zeroize::Zeroizing;
 
 use super::layers::Layers;
 use crate::client::Address;
+use crate::credentials::first_line;
 use crate::failure::Failure;
 
-/// The files of TLS, and whether to do without.
+/// The files of TLS and of the first user, and whether to do without.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Security {
+    root_password: Option<PathBuf>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
     client_authorities: Option<PathBuf>,
@@ -24,6 +27,7 @@ pub(crate) struct Security {
 impl Security {
     pub(super) fn read(layers: &Layers) -> Result<Self, Failure> {
         Ok(Self {
+            root_password: layers.find("root-password-file", file)?,
             certificate: layers.find("tls-cert", file)?,
             key: layers.find("tls-key", file)?,
             client_authorities: layers.find("client-ca", file)?,
@@ -35,6 +39,11 @@ impl Security {
                 text.parse().map_err(|_| "expected true or false".to_owned())
             })?,
         })
+    }
+
+    /// The password of the first user, if users are to count from the first moment on.
+    pub(crate) fn root_password(&self) -> Result<Option<Zeroizing<String>>, Failure> {
+        self.root_password.as_deref().map(first_line).transpose()
     }
 
     /// TLS for clients, if there is to be any.
@@ -76,11 +85,13 @@ impl Security {
                  or say --insecure",
             );
         }
-        if !client.is_loopback() && self.client_authorities.is_none() {
+        let knows_clients = self.client_authorities.is_some() || self.root_password.is_some();
+        if !client.is_loopback() && !knows_clients {
             return refused(
                 client,
                 "nothing says who may be a client",
-                "let in those with a certificate of --client-ca FILE, or say --insecure",
+                "let in those with a certificate of --client-ca FILE, or only users with \
+                 --root-password-file FILE, or say --insecure",
             );
         }
         if !peer.is_loopback() && self.peer_authorities.is_none() {
@@ -128,11 +139,12 @@ impl Security {
     }
 
     /// Each setting in the words that would set it; nothing where it is not set.
-    pub(super) fn words(&self) -> [(&'static str, String); 8] {
+    pub(super) fn words(&self) -> [(&'static str, String); 9] {
         let path = |path: &Option<PathBuf>| {
             path.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
         };
         [
+            ("root-password-file", path(&self.root_password)),
             ("tls-cert", path(&self.certificate)),
             ("tls-key", path(&self.key)),
             ("client-ca", path(&self.client_authorities)),

@@ -58,6 +58,7 @@ fn nothing_said_is_one_node_on_loopback() {
             "",
             "",
             "",
+            "",
             "false",
         ]
     );
@@ -173,6 +174,8 @@ fn other_machines_are_listened_to_under_tls_and_if_it_is_known_who_is_there() {
     let (settings, _) = resolve(&whole, &[]).expect("all that it takes");
     let (client, peer) = (settings.security.client(), settings.security.peer());
     assert_eq!(client, peer, "one certificate serves both");
+    let users = [&tls[..], &["--peer-ca", "a", "--root-password-file", "p"]].concat();
+    resolve(&users, &[]).expect("users are known by their passwords");
     resolve(&[&away[..], &["--insecure"]].concat(), &[]).expect("they were told");
     let file = file("listen-client = '10.0.0.1:1'\ninsecure = true\n");
     let path = file.path().to_str().expect("the path is text");

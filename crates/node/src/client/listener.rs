@@ -25,8 +25,8 @@ use tonic::body::Body;
 
 use super::conversation::Conversation;
 use super::places::{Place, Places};
-use super::{Answer, Limits, Services};
-use crate::tls::{ClientTls, Current, Stream};
+use super::{Answer, CertificateName, Limits, Services};
+use crate::tls::{ClientTls, Current, Stream, name_in_certificate};
 
 /// Serves clients until `shutdown` resolves, then lets requests in flight end and returns.
 ///
@@ -123,11 +123,12 @@ impl Server {
             _ = closing.changed() => return,
             () = place.must_be_left() => return self.evicted(),
         };
-        let Ok((protocol, stream)) = opened else {
+        let Ok(Opened { protocol, stream, certificate }) = opened else {
             return;
         };
         let stream = TokioIo::new(stream);
-        let services = Seated { services: self.services.clone(), place: Arc::clone(&place) };
+        let services =
+            Seated { services: self.services.clone(), place: Arc::clone(&place), certificate };
         let conversing = async {
             // How a connection ends is the client's affair: it is neither an error nor news.
             match protocol {
@@ -156,6 +157,7 @@ impl Server {
 struct Seated {
     services: Services,
     place: Arc<Place>,
+    certificate: Option<CertificateName>,
 }
 
 impl hyper::service::Service<Request<Incoming>> for Seated {
@@ -163,19 +165,25 @@ impl hyper::service::Service<Request<Incoming>> for Seated {
     type Error = Infallible;
     type Future = Answer;
 
-    fn call(&self, request: Request<Incoming>) -> Answer {
+    fn call(&self, mut request: Request<Incoming>) -> Answer {
         self.place.asked();
+        if let Some(certificate) = &self.certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
         self.services.call(request)
     }
 }
 
+/// A connection that is ready for its first request.
+struct Opened {
+    protocol: Protocol,
+    stream: Conversation<Stream>,
+    certificate: Option<CertificateName>,
+}
+
 impl Server {
     /// What a connection needs before its first request: TLS, and which protocol it speaks.
-    async fn open(
-        &self,
-        stream: TcpStream,
-        place: &Arc<Place>,
-    ) -> io::Result<(Protocol, Conversation<Stream>)> {
+    async fn open(&self, stream: TcpStream, place: &Arc<Place>) -> io::Result<Opened> {
         // An answer is one write; waiting for more to send would only delay it.
         stream.set_nodelay(true)?;
         let mut stream = match &self.tls {
@@ -184,7 +192,9 @@ impl Server {
         };
         let (protocol, first) =
             timeout(self.limits.first_bytes_timeout, protocol_of(&mut stream)).await??;
-        Ok((protocol, Conversation::new(first, stream, Arc::clone(place))))
+        let certificate = name_in_certificate(&stream).map(CertificateName);
+        let stream = Conversation::new(first, stream, Arc::clone(place));
+        Ok(Opened { protocol, stream, certificate })
     }
 
     async fn shake_hands(&self, tls: &ClientTls, stream: TcpStream) -> io::Result<Stream> {

@@ -60,6 +60,7 @@ use crate::metrics::Metrics;
 use api::Api;
 use budget::{Budget, Metered};
 
+pub(crate) use auth::hash_password;
 pub use auth::{JwtError, JwtKey, TokenSettings};
 pub use credentials::CertificateName;
 pub use limits::Limits;

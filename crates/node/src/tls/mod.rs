@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_rustls::TlsStream;
 use tokio_util::either::Either;
+use x509_parser::certificate::X509Certificate;
+use x509_parser::prelude::FromDer as _;
 
 pub(crate) use current::{ClientTls, Current, PeerTls};
 pub use material::TlsError;
@@ -37,6 +39,17 @@ pub struct TlsFiles {
     pub authorities: Option<PathBuf>,
     /// Certificates that their authorities took back (CRLs), of which one shown is refused.
     pub revoked: Option<PathBuf>,
+}
+
+/// The common name of the certificate that the other side has shown, which was checked; `None`
+/// where it showed none, or one that names nobody.
+pub(crate) fn name_in_certificate(stream: &Stream) -> Option<String> {
+    let Either::Right(stream) = stream else { return None };
+    let (_, connection) = stream.get_ref();
+    let first = connection.peer_certificates()?.first()?;
+    let (_, certificate) = X509Certificate::from_der(first).ok()?;
+    let name = certificate.subject().iter_common_name().next()?.as_str().ok()?;
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// What connections are under.

@@ -11,6 +11,10 @@ mod service;
 use std::sync::Arc;
 use std::time::Duration;
 
+use althing_keyspace::PasswordHash;
+use tonic::Status;
+use zeroize::Zeroizing;
+
 use self::passwords::Passwords;
 
 pub(super) use self::jwt::Jwt;
@@ -47,6 +51,14 @@ impl Default for TokenSettings {
     fn default() -> Self {
         Self::Simple { time: Duration::from_secs(300) }
     }
+}
+
+/// What a new password will be checked against.
+///
+/// # Errors
+/// There is no randomness to salt it with, or the process ends.
+pub(crate) async fn hash_password(password: Zeroizing<String>) -> Result<PasswordHash, Status> {
+    Passwords::default().hash(password).await
 }
 
 /// What it takes to find out who somebody is.
