@@ -22,6 +22,7 @@ use crate::output::Format;
 use crate::ring::RingCommand;
 use crate::settings::ServeArguments;
 use crate::sim::SimArguments;
+use crate::snapshot::SnapshotCommand;
 use crate::status::StatusArguments;
 use crate::transport::{TlsArguments, Transport};
 use crate::users::auth::AuthCommand;
@@ -68,6 +69,9 @@ pub(crate) enum Command {
     Status(StatusArguments),
     /// Ask every endpoint whether it can serve
     Health(HealthArguments),
+    /// Save a cluster's state to a file, and found another cluster on it
+    #[command(subcommand)]
+    Snapshot(SnapshotCommand),
     /// Forget the history before a revision
     Compact(CompactArguments),
     /// Look after users, once nobody else may do everything

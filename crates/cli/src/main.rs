@@ -26,6 +26,7 @@ mod session;
 mod settings;
 mod signals;
 mod sim;
+mod snapshot;
 mod status;
 mod transport;
 mod users;
@@ -90,6 +91,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Lock(arguments) => wait(lock::run(global, arguments)),
         Command::Elect(arguments) => wait(elect::run(global, arguments)),
         Command::Health(arguments) => wait(health::run(global, arguments)),
+        Command::Snapshot(command) => wait(snapshot::run(global, command)),
         Command::Compact(arguments) => wait(compact::run(global, arguments)),
         Command::Certificate(command) => certificate::run(&command, global.format()),
         Command::Ring(command) => ring::run(&command, global.format()),

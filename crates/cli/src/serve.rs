@@ -59,7 +59,8 @@ pub(crate) fn impatient() -> Failure {
     Failure::new(Kind::Other, "stopped at once, without waiting for what was under way")
 }
 
-fn node_settings(settings: Settings, tokens: TokenSettings) -> althing_node::Settings {
+/// The settings of the node, in its own words.
+pub(crate) fn node_settings(settings: Settings, tokens: TokenSettings) -> althing_node::Settings {
     let members = settings
         .initial_cluster
         .iter()

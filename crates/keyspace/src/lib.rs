@@ -44,6 +44,7 @@ mod lease;
 mod leases;
 mod lessor;
 mod range;
+mod refound;
 mod rejection;
 mod reply;
 mod restore;

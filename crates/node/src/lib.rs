@@ -16,6 +16,7 @@
 //! A value's way, of a put on the leader: client socket → [`Handle::propose`] → driver → log thread
 //! and peers at the same time → driver, when a majority holds it → keyspace → client.
 
+pub mod backup;
 mod clock;
 mod driver;
 mod envelope;

@@ -165,13 +165,8 @@ struct Memory {
 impl Memory {
     fn recover(settings: &Settings) -> Result<Self, NodeError> {
         let disk = RealDisk::open(&settings.data).map_err(NodeError::Open)?;
-        let identity = Identity {
-            cluster: settings.cluster_id(),
-            node: settings.node_id(&settings.name),
-            protocol: Message::PROTOCOL.split('/').next().unwrap_or_default().to_owned(),
-        };
-        let mut opened =
-            Store::open(disk, identity, Options::default(), random()).map_err(NodeError::Open)?;
+        let mut opened = Store::open(disk, identity(settings), Options::default(), random())
+            .map_err(NodeError::Open)?;
         if let Some(torn) = &opened.recovered.torn {
             tracing::warn!(
                 "cut a torn write, never acknowledged, at {}:{}",
@@ -198,8 +193,17 @@ impl Memory {
     }
 }
 
+/// Whose data folder it is.
+pub(crate) fn identity(settings: &Settings) -> Identity {
+    Identity {
+        cluster: settings.cluster_id(),
+        node: settings.node_id(&settings.name),
+        protocol: Message::PROTOCOL.split('/').next().unwrap_or_default().to_owned(),
+    }
+}
+
 /// The members that the cluster was founded with.
-fn founding(settings: &Settings) -> Configuration {
+pub(crate) fn founding(settings: &Settings) -> Configuration {
     Configuration::of(settings.members.iter().map(|member| settings.node_id(&member.name)))
 }
 
@@ -368,6 +372,6 @@ async fn forget(retention: Retention, clock: Clock, handle: Handle) {
 }
 
 /// Random enough for election timeouts, salts and ids.
-fn random() -> u64 {
+pub(crate) fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

@@ -37,7 +37,6 @@ const DIFFERENCES: &[(&str, &str, &str)] = &[
     ("Cluster.MemberUpdate", "one that is not there", NOT_YET),
     ("Maintenance.Alarm", "none is raised", "the answer has a header"),
     ("Maintenance.MoveLeader", "to nobody", NOT_YET),
-    ("Maintenance.Snapshot", "any", NOT_YET),
     ("KV.Compact", "by a user", ROOT),
     ("KV.Compact", "by nobody", ROOT),
     ("KV.Txn", "that writes what may not be read, with what was there", AS_OUTSIDE),

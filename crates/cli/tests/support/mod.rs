@@ -205,6 +205,11 @@ impl Server {
         self.arguments[position.expect("every server has one") + 1] = value;
     }
 
+    /// What it is told when it starts.
+    pub fn arguments(&self) -> &[String] {
+        &self.arguments
+    }
+
     /// What it logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

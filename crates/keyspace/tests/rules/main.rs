@@ -3,6 +3,7 @@
 mod hashes;
 mod leases;
 mod ranges;
+mod refounding;
 mod requests;
 mod revisions;
 mod rights;

@@ -8,6 +8,7 @@ use althing_core::NodeId;
 use althing_etcd_api::etcdserverpb as pb;
 use althing_keyspace::{Ask, Command, HashOfKeys, Principal, Rejection, Reply, validate_range};
 use prost::Message;
+use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
 use super::auth::{Guard, TokenSettings};
@@ -26,13 +27,19 @@ pub(super) struct Api {
     pub(super) door: Door,
     pub(super) limits: Arc<Limits>,
     pub(super) guard: Arc<Guard>,
+    /// How many more backups may be sent at the same time.
+    pub(super) backups: Arc<Semaphore>,
 }
+
+/// Each holds on to a state that the others leave behind.
+const BACKUPS_AT_ONCE: usize = 2;
 
 impl Api {
     pub(super) fn new(handle: Handle, limits: &Limits, tokens: &TokenSettings) -> Self {
         let guard = Guard::new(tokens);
         let door = Door::new(handle, guard.jwt().cloned());
-        Self { door, limits: Arc::new(limits.clone()), guard: Arc::new(guard) }
+        let backups = Arc::new(Semaphore::new(BACKUPS_AT_ONCE));
+        Self { door, limits: Arc::new(limits.clone()), guard: Arc::new(guard), backups }
     }
 
     pub(super) async fn range(

@@ -215,6 +215,15 @@ impl Door {
         .await
     }
 
+    /// The whole state, for a backup.
+    ///
+    /// # Errors
+    /// The principal does not look after servers.
+    pub(super) async fn whole(&self, principal: &Principal) -> Result<Snapshot, Status> {
+        self.may(principal, Ask::Administer).await?;
+        Ok(self.handle.keyspace().snapshot())
+    }
+
     async fn digest<T: Send + 'static>(
         &self,
         make: impl FnOnce(&Snapshot) -> Result<T, Rejection> + Send + 'static,

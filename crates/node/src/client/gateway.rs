@@ -7,6 +7,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::time::Duration;
 
+use althing_etcd_api::etcdserverpb as pb;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -58,6 +59,7 @@ fn routes(api: &Api) -> Router {
             "/maintenance/alarm",
             call(api, |api, who, request| async move { api.alarm(who, request).await }),
         )
+        .route("/maintenance/snapshot", snapshot(api))
         .route("/watch", stream(api, |api, who, requests| api.watch(who, requests, false)))
         .route(
             "/lease/grant",
@@ -214,6 +216,17 @@ fn lease_time_to_live(api: &Api) -> MethodRouter {
 
 fn lease_leases(api: &Api) -> MethodRouter {
     call(api, |api, who, request| async move { api.lease_leases(who, request).await })
+}
+
+fn snapshot(api: &Api) -> MethodRouter {
+    let api = api.clone();
+    post(move |request: Request| async move {
+        let who = Credentials::found(request.headers(), request.extensions());
+        match read::<pb::SnapshotRequest>(request.into_body()).await {
+            Ok(_) => as_lines(api.snapshot(who)),
+            Err(status) => failure(&status),
+        }
+    })
 }
 
 fn observe(api: &Api) -> MethodRouter {

@@ -24,6 +24,7 @@ mod listener;
 mod lock;
 mod places;
 mod scrape;
+mod snapshot;
 mod status;
 #[cfg(test)]
 mod tests;
