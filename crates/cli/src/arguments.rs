@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::alarm::AlarmCommand;
 use crate::certificate::CertificateCommand;
 use crate::client::{Address, Client, HTTPS};
 use crate::compact::CompactArguments;
@@ -69,6 +70,9 @@ pub(crate) enum Command {
     Status(StatusArguments),
     /// Ask every endpoint whether it can serve
     Health(HealthArguments),
+    /// See, raise and clear alarms
+    #[command(subcommand)]
+    Alarm(AlarmCommand),
     /// Save a cluster's state to a file, and found another cluster on it
     #[command(subcommand)]
     Snapshot(SnapshotCommand),

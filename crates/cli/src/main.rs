@@ -4,6 +4,7 @@
 //! [`failure::Failure`]; what it finds goes to the standard output, everything else to the standard
 //! error. Nothing in here decides anything about the store: that is the node's.
 
+mod alarm;
 mod arguments;
 mod certificate;
 mod client;
@@ -91,6 +92,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Lock(arguments) => wait(lock::run(global, arguments)),
         Command::Elect(arguments) => wait(elect::run(global, arguments)),
         Command::Health(arguments) => wait(health::run(global, arguments)),
+        Command::Alarm(command) => wait(alarm::run(global, command)),
         Command::Snapshot(command) => wait(snapshot::run(global, command)),
         Command::Compact(arguments) => wait(compact::run(global, arguments)),
         Command::Certificate(command) => certificate::run(&command, global.format()),

@@ -2,11 +2,11 @@
 
 mod codec;
 
-pub(crate) use codec::{decode_member, encode_member};
+pub(crate) use codec::{decode_alarm, decode_member, encode_alarm, encode_member};
 
 use althing_core::NodeId;
 
-use crate::{AuthChange, Key, Range, SignIn, Value};
+use crate::{Alarm, AuthChange, Key, Range, SignIn, Value};
 
 /// The most operations that one branch of a transaction may hold, and the most comparisons; what an
 /// outer transaction uses up is taken from the transactions inside it. etcd's `--max-txn-ops`.
@@ -63,6 +63,13 @@ pub enum Command {
     /// Notes that somebody has proved to be a user. Changes nothing: which tokens there are is
     /// known to each server for itself. Only a server asks this, once it has checked the password.
     SignIn(SignIn),
+    /// Raises an alarm, or clears it; what is raised already is raised still.
+    Alarm {
+        /// The alarm.
+        alarm: Alarm,
+        /// Whether it is to be raised.
+        is_raised: bool,
+    },
 }
 
 /// Writes one key.

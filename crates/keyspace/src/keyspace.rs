@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use althing_core::codec::Writer;
@@ -67,6 +67,7 @@ impl Keyspace {
                 members: Members::new(),
                 leases: Leases::new(),
                 auth: Arc::new(AuthState::default()),
+                alarms: BTreeSet::new(),
             },
             changes: Changes::default(),
             live: 0,
@@ -117,6 +118,7 @@ impl Keyspace {
     fn execute(&mut self, command: Command) -> Result<Reply, Rejection> {
         validate(&command)?;
         self.sweep_with_command();
+        self.heed_alarms(&command)?;
         match command {
             Command::Put(put) => Transaction::put_alone(self, put).map(Reply::Put),
             Command::DeleteRange(delete) => {
@@ -135,6 +137,7 @@ impl Keyspace {
             Command::LeaseNote { remaining } => Ok(self.note(remaining)),
             Command::Auth(change) => self.change_auth(change),
             Command::SignIn(sign_in) => self.sign_in(sign_in),
+            Command::Alarm { alarm, is_raised } => self.set_alarm(alarm, is_raised),
         }
     }
 
@@ -185,7 +188,8 @@ impl Keyspace {
             | Command::LeaseExpire { .. }
             | Command::LeaseNote { .. }
             | Command::Auth(_)
-            | Command::SignIn(_) => 0,
+            | Command::SignIn(_)
+            | Command::Alarm { .. } => 0,
         };
         cost > 0 && self.size + cost > quota
     }

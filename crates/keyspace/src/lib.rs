@@ -31,6 +31,7 @@
 //! proposes an [`Authorized`] command, which only [`Keyspace::authorize`] makes, and answers reads
 //! from a [`View`].
 
+mod alarms;
 mod auth;
 mod bytes;
 mod changes;
@@ -52,6 +53,7 @@ mod snapshot;
 mod txn;
 mod validate;
 
+pub use alarms::{Alarm, AlarmKind};
 pub use auth::{
     Access, Ask, AuthChange, AuthState, Authorized, Grant, PasswordHash, Principal, ROOT, Role,
     SignIn, User, View,

@@ -31,6 +31,8 @@ pub enum Rejection {
     FutureRevision,
     /// The store is over its quota.
     NoSpace,
+    /// An alarm says that the members do not hold the same.
+    Corrupt,
     /// The lease does not exist.
     LeaseNotFound,
     /// There is a lease of this number already.
@@ -127,7 +129,7 @@ impl Rejection {
             Self::InvalidAuthToken => Blame::Credentials,
             Self::NoSpace => Blame::Space,
             Self::LeaseNotFound => Blame::Missing,
-            Self::Malformed(_) => Blame::Log,
+            Self::Corrupt | Self::Malformed(_) => Blame::Log,
         }
     }
 }
@@ -146,6 +148,7 @@ impl fmt::Display for Rejection {
             Self::Compacted => "etcdserver: mvcc: required revision has been compacted",
             Self::FutureRevision => "etcdserver: mvcc: required revision is a future revision",
             Self::NoSpace => "etcdserver: mvcc: database space exceeded",
+            Self::Corrupt => "etcdserver: corrupt cluster",
             Self::LeaseNotFound => "etcdserver: requested lease not found",
             Self::LeaseExists => "etcdserver: lease already exists",
             Self::LeaseTooLong => "etcdserver: too large lease TTL",

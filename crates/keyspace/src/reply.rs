@@ -47,6 +47,13 @@ pub enum Reply {
         /// The keyspace's revision, which this does not change.
         revision: i64,
     },
+    /// The alarm is now as asked.
+    Alarm {
+        /// Whether it was not before.
+        is_changed: bool,
+        /// The keyspace's revision, which this does not change.
+        revision: i64,
+    },
     /// The password that was checked is still the user's.
     SignIn {
         /// What was asked.

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use althing_core::Entry;
 use althing_core::codec::{DecodeError, Reader};
 
+use crate::alarms::ALARMS_MAX;
 use crate::auth::{decode_role, decode_user};
 use crate::changes::Change;
-use crate::command::decode_member;
+use crate::command::{decode_alarm, decode_member};
 use crate::digest::Digest;
 use crate::history::{History, Version};
 use crate::keyspace::{CHANGE_SIZE, Keyspace, key_size, version_size};
@@ -184,6 +185,9 @@ impl Restore {
             (Stage::Members, tag) if tag == Tag::Auth as u8 => self.auth(&mut reader)?,
             (Stage::Auth, tag) if tag == Tag::User as u8 => self.user(&mut reader)?,
             (Stage::Auth, tag) if tag == Tag::Role as u8 => self.role(&mut reader)?,
+            (Stage::Members | Stage::Auth, tag) if tag == Tag::Alarm as u8 => {
+                self.alarm(&mut reader)?;
+            }
             (Stage::Members | Stage::Auth | Stage::Leases, tag) if tag == Tag::Lease as u8 => {
                 self.lease(&mut reader)?;
             }
@@ -241,6 +245,16 @@ impl Restore {
             true => Ok(()),
             false => Err(RestoreError::Inconsistent("a role twice")),
         }
+    }
+
+    fn alarm(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {
+        let alarm = decode_alarm(reader)?;
+        let alarms = &mut self.keyspace.state.alarms;
+        if alarms.last().is_some_and(|last| *last >= alarm) || alarms.len() >= ALARMS_MAX {
+            return Err(RestoreError::Inconsistent("alarms out of order, or too many"));
+        }
+        alarms.insert(alarm);
+        Ok(())
     }
 
     fn lease(&mut self, reader: &mut Reader<'_>) -> Result<(), RestoreError> {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use althing_core::Index;
@@ -5,17 +6,18 @@ use althing_core::codec::Writer;
 use imbl::OrdMap;
 
 use crate::auth::{encode_role, encode_user};
-use crate::command::encode_member;
+use crate::command::{encode_alarm, encode_member};
 use crate::digest::Digest;
 use crate::history::{History, Version};
 use crate::keyspace::{Members, member_digest, version_digest};
 use crate::lease::Leases;
-use crate::{AuthState, Key, Rejection};
+use crate::{Alarm, AuthState, Key, Rejection};
 
 /// The largest block that [`Snapshot::write`] hands to its sink, in bytes.
 pub const BLOCK_SIZE_MAX: usize = 64 << 10;
 
-/// The format that this build writes. The second one has leases, the third one users and roles.
+/// The format that this build writes. The second one has leases, the third one users, roles and
+/// alarms.
 pub(crate) const FORMAT: u8 = 3;
 /// The oldest format that this build reads.
 pub(crate) const FORMAT_MIN: u8 = 2;
@@ -36,7 +38,9 @@ pub(crate) enum Tag {
     User = 8,
     /// A role; any number.
     Role = 9,
-    /// A lease; any number, in ascending order, after all of these.
+    /// An alarm; any number, in ascending order, after all of these.
+    Alarm = 10,
+    /// A lease; any number, in ascending order, after those.
     Lease = 6,
     /// A key; any number, in ascending order.
     Key = 3,
@@ -62,6 +66,7 @@ pub struct Snapshot {
     pub(crate) members: Members,
     pub(crate) leases: Leases,
     pub(crate) auth: Arc<AuthState>,
+    pub(crate) alarms: BTreeSet<Alarm>,
 }
 
 /// What [`Snapshot::hash_of_keys`] gives.
@@ -94,6 +99,7 @@ impl Snapshot {
             member_digest(&mut digest, member);
         }
         self.auth.digest(&mut digest);
+        self.alarms.iter().for_each(|alarm| alarm.digest(&mut digest));
         for (id, lease) in &self.leases {
             lease.digest(*id, &mut digest);
         }
@@ -152,6 +158,9 @@ impl Snapshot {
             stream.record(Tag::Member, |writer| encode_member(member, writer))?;
         }
         self.write_auth(&mut stream)?;
+        for alarm in &self.alarms {
+            stream.record(Tag::Alarm, |writer| encode_alarm(*alarm, writer))?;
+        }
         for (id, lease) in &self.leases {
             stream.record(Tag::Lease, |writer| {
                 writer.i64(*id);

@@ -35,7 +35,8 @@ fn what_is_not_known_or_over_a_limit_is_refused() {
     let cases = [
         (vec![3, 1], DecodeError::UnknownTag { what: "command version", tag: 3 }),
         (vec![2, 3], DecodeError::UnknownTag { what: "principal", tag: 3 }),
-        (vec![1, 12], DecodeError::UnknownTag { what: "command", tag: 12 }),
+        (vec![1, 13], DecodeError::UnknownTag { what: "command", tag: 13 }),
+        (vec![1, 12, 3], DecodeError::UnknownTag { what: "alarm", tag: 3 }),
         (put(5), DecodeError::EndOfInput),
         (put(u32::MAX), DecodeError::TooLong { length: u32::MAX as usize, max: 16 << 20 }),
         (

@@ -156,7 +156,8 @@ impl Leases {
             | Reply::Compact { .. }
             | Reply::PublishMember
             | Reply::Auth { .. }
-            | Reply::SignIn { .. } => {}
+            | Reply::SignIn { .. }
+            | Reply::Alarm { .. } => {}
         }
     }
 

@@ -163,6 +163,8 @@ pub enum Method {
     Hash,
     /// The hash of the keys.
     HashKv,
+    /// May the cluster be run by an earlier version?
+    Downgrade,
     /// Tell what happens to keys.
     Watch,
     /// Begin a lease.
@@ -227,7 +229,7 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Range,
         Self::Put,
         Self::DeleteRange,
@@ -239,6 +241,7 @@ impl Method {
         Self::Defragment,
         Self::Hash,
         Self::HashKv,
+        Self::Downgrade,
         Self::Watch,
         Self::LeaseGrant,
         Self::LeaseRevoke,
@@ -278,9 +281,12 @@ impl Method {
                 "etcdserverpb.KV"
             }
             Self::MemberList => "etcdserverpb.Cluster",
-            Self::Status | Self::Alarm | Self::Defragment | Self::Hash | Self::HashKv => {
-                "etcdserverpb.Maintenance"
-            }
+            Self::Status
+            | Self::Alarm
+            | Self::Defragment
+            | Self::Hash
+            | Self::HashKv
+            | Self::Downgrade => "etcdserverpb.Maintenance",
             Self::Watch => "etcdserverpb.Watch",
             Self::LeaseGrant
             | Self::LeaseRevoke
@@ -325,6 +331,7 @@ impl Method {
             Self::Defragment => "Defragment",
             Self::Hash => "Hash",
             Self::HashKv => "HashKV",
+            Self::Downgrade => "Downgrade",
             Self::Watch => "Watch",
             Self::LeaseGrant => "LeaseGrant",
             Self::LeaseRevoke => "LeaseRevoke",

@@ -54,6 +54,7 @@ pub(crate) fn observed(reply: KeyspaceReply) -> Reply {
         | KeyspaceReply::LeaseExpire { .. }
         | KeyspaceReply::LeaseNote { .. }
         | KeyspaceReply::Auth { .. }
-        | KeyspaceReply::SignIn { .. } => Reply::DoneUnobserved,
+        | KeyspaceReply::SignIn { .. }
+        | KeyspaceReply::Alarm { .. } => Reply::DoneUnobserved,
     }
 }

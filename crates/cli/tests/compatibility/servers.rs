@@ -5,7 +5,10 @@ use std::fmt::Debug;
 
 use althing_etcd_api::etcdserverpb as pb;
 use pb::cluster_client::ClusterClient;
+use pb::kv_client::KvClient;
+use pb::lease_client::LeaseClient;
 use pb::maintenance_client::MaintenanceClient;
+use tonic::transport::Channel;
 use tonic::{Response, Status};
 
 use crate::Notes;
@@ -38,6 +41,7 @@ pub(crate) async fn note(notes: &mut Notes) {
     notes.answer("Maintenance.Status", "any", answered(answer));
     let answer = server.alarm(pb::AlarmRequest::default()).await;
     notes.answer("Maintenance.Alarm", "none is raised", answer);
+    note_alarms(notes, &mut server).await;
     let answer = server.defragment(pb::DefragmentRequest {}).await;
     notes.answer("Maintenance.Defragment", "any", answered(answer));
     let answer = server.hash(pb::HashRequest {}).await;
@@ -54,4 +58,44 @@ pub(crate) async fn note(notes: &mut Notes) {
         Err(status) => Err(status),
     };
     notes.answer("Maintenance.Snapshot", "any", begins);
+}
+
+/// With each alarm raised: what can still be done, and how it is cleared.
+async fn note_alarms(notes: &mut Notes, server: &mut MaintenanceClient<Channel>) {
+    use pb::AlarmType::{Corrupt, Nospace};
+    use pb::alarm_request::AlarmAction::{Activate, Deactivate};
+
+    let mut kv = KvClient::new(notes.channel());
+    let mut lease = LeaseClient::new(notes.channel());
+    for (kind, cases) in [
+        (Nospace, ["raised for space", "while there is no space", "cleared for space"]),
+        (Corrupt, ["raised for corruption", "of a corrupt cluster", "cleared for corruption"]),
+    ] {
+        let [raised, meanwhile, cleared] = cases;
+        let request = |action: pb::alarm_request::AlarmAction| pb::AlarmRequest {
+            action: action.into(),
+            member_id: 42,
+            alarm: kind.into(),
+        };
+        let answer = server.alarm(request(Activate)).await;
+        notes.answer("Maintenance.Alarm", raised, answer.map(alarms));
+        let key = || b"alarmed".to_vec().into();
+        let put = pb::PutRequest { key: key(), ..pb::PutRequest::default() };
+        notes.answer("KV.Put", meanwhile, answered(kv.put(put).await));
+        let delete = pb::DeleteRangeRequest { key: key(), ..pb::DeleteRangeRequest::default() };
+        notes.answer("KV.DeleteRange", meanwhile, answered(kv.delete_range(delete).await));
+        let range = pb::RangeRequest { key: key(), ..pb::RangeRequest::default() };
+        notes.answer("KV.Range", meanwhile, answered(kv.range(range).await));
+        let grant = pb::LeaseGrantRequest { ttl: 60, id: 77 };
+        notes.answer("Lease.LeaseGrant", meanwhile, answered(lease.lease_grant(grant).await));
+        let answer = server.alarm(pb::AlarmRequest::default()).await;
+        notes.answer("Maintenance.Alarm", "those that are raised", answer.map(alarms));
+        let answer = server.alarm(request(Deactivate)).await;
+        notes.answer("Maintenance.Alarm", cleared, answer.map(alarms));
+    }
+}
+
+/// The alarms of an answer, without its header.
+fn alarms(answer: Response<pb::AlarmResponse>) -> Response<Vec<pb::AlarmMember>> {
+    answer.map(|answer| answer.alarms)
 }

@@ -121,7 +121,8 @@ pub(crate) const fn is_servers(command: &Command) -> bool {
         | Command::Compact { .. }
         | Command::LeaseGrant { .. }
         | Command::LeaseRevoke { .. }
-        | Command::Auth(_) => false,
+        | Command::Auth(_)
+        | Command::Alarm { .. } => false,
     }
 }
 
@@ -179,7 +180,8 @@ impl<'a> Rights<'a> {
             | Command::PublishMember(_)
             | Command::LeaseExpire { .. }
             | Command::LeaseNote { .. }
-            | Command::SignIn(_) => false,
+            | Command::SignIn(_)
+            | Command::Alarm { .. } => false,
         }
     }
 

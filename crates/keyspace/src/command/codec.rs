@@ -11,7 +11,7 @@ use crate::auth::{
     decode_change, decode_principal, decode_sign_in, encode_change, encode_principal,
     encode_sign_in, is_servers,
 };
-use crate::{Key, LEASES_MAX, Principal, Range, SortOrder, SortTarget, Value};
+use crate::{Alarm, AlarmKind, Key, LEASES_MAX, Principal, Range, SortOrder, SortTarget, Value};
 
 /// The encoding of a command that nobody in particular gave: the only one there was before there
 /// were users. A build that meets a version it does not know answers with an error.
@@ -102,6 +102,11 @@ impl Command {
                 writer.u8(11);
                 encode_sign_in(sign_in, writer);
             }
+            Self::Alarm { alarm, is_raised } => {
+                writer.u8(12);
+                encode_alarm(*alarm, writer);
+                writer.bool(*is_raised);
+            }
         }
     }
 
@@ -151,9 +156,21 @@ impl Command {
             },
             10 => Self::Auth(decode_change(reader)?),
             11 => Self::SignIn(decode_sign_in(reader)?),
+            12 => Self::Alarm { alarm: decode_alarm(reader)?, is_raised: reader.bool()? },
             tag => return Err(DecodeError::UnknownTag { what: "command", tag }),
         })
     }
+}
+
+pub(crate) fn encode_alarm(alarm: Alarm, writer: &mut Writer<'_>) {
+    writer.u8(alarm.kind as u8);
+    writer.u64(alarm.member);
+}
+
+pub(crate) fn decode_alarm(reader: &mut Reader<'_>) -> Result<Alarm, DecodeError> {
+    let number = reader.u8()?;
+    let unknown = DecodeError::UnknownTag { what: "alarm", tag: number };
+    Ok(Alarm { kind: AlarmKind::from_number(number).ok_or(unknown)?, member: reader.u64()? })
 }
 
 /// Who gave a command; nobody where it does not say.

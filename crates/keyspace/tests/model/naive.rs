@@ -153,7 +153,9 @@ impl Naive {
                 }
                 Ok(Reply::LeaseNote { remaining: remaining.clone() })
             }
-            Command::Auth(_) | Command::SignIn(_) => unreachable!("the model has no users"),
+            Command::Auth(_) | Command::SignIn(_) | Command::Alarm { .. } => {
+                unreachable!("the model has no users and no alarms")
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! The rules one by one. What is expected here was compared with etcd 3.4.23, request by request.
 
+mod alarms;
 mod hashes;
 mod leases;
 mod ranges;

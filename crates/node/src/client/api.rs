@@ -198,33 +198,6 @@ impl Api {
     }
 
     /// Lists alarms. The one there can be, for lack of space, comes and goes by itself.
-    pub(super) async fn alarm(
-        &self,
-        credentials: Credentials,
-        message: pb::AlarmRequest,
-    ) -> Result<pb::AlarmResponse, Status> {
-        self.admitted(Method::Alarm, &credentials, |caller| async move {
-            self.door.may(&caller, Ask::Administer).await?;
-            if message.action() != pb::alarm_request::AlarmAction::Get {
-                return Err(Status::unimplemented(
-                    "althing raises and clears the alarm for space by itself; \
-                     compact the history or raise the quota",
-                ));
-            }
-            let asked = [pb::AlarmType::None, pb::AlarmType::Nospace].contains(&message.alarm())
-                && [0, self.door.node().number()].contains(&message.member_id);
-            let alarms = if asked && self.is_out_of_space() {
-                let alarm = pb::AlarmType::Nospace.into();
-                vec![pb::AlarmMember { member_id: self.door.node().number(), alarm }]
-            } else {
-                Vec::new()
-            };
-            let revision = self.door.revision();
-            Ok(pb::AlarmResponse { header: Some(self.header(revision, self.door.term())), alarms })
-        })
-        .await
-    }
-
     /// Keys are kept in memory and there is no file that could have holes: what compaction left is
     /// given back as time goes by, and there is nothing to wait for.
     pub(super) async fn defragment(

@@ -4,12 +4,13 @@
 //! The handle is in here and nowhere else in this half of the server, so that a call which forgot
 //! to ask would not compile.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
 use althing_core::{ClusterId, NodeId};
 use althing_keyspace::{
-    Ask, AuthState, Command, Happened, KeyRange, PasswordHash, Principal, Range, RangeReply,
+    Alarm, Ask, AuthState, Command, Happened, KeyRange, PasswordHash, Principal, Range, RangeReply,
     Rejection, SignIn, Snapshot, Timed, Txn, TxnReply, View, validate, validate_range,
     validate_txn,
 };
@@ -289,6 +290,10 @@ impl Door {
 
     pub(super) fn revision(&self) -> i64 {
         self.handle.keyspace().revision()
+    }
+
+    pub(super) fn alarms(&self) -> BTreeSet<Alarm> {
+        self.handle.keyspace().alarms().clone()
     }
 
     pub(super) fn compacted_revision(&self) -> i64 {

@@ -59,6 +59,10 @@ fn routes(api: &Api) -> Router {
             "/maintenance/alarm",
             call(api, |api, who, request| async move { api.alarm(who, request).await }),
         )
+        .route(
+            "/maintenance/downgrade",
+            call(api, |api, who, request| async move { api.downgrade(who, request).await }),
+        )
         .route("/maintenance/snapshot", snapshot(api))
         .route("/watch", stream(api, |api, who, requests| api.watch(who, requests, false)))
         .route(

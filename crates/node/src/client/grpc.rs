@@ -164,7 +164,6 @@ impl Maintenance for Api {
         &self,
         request: Request<pb::DowngradeRequest>,
     ) -> Result<Response<pb::DowngradeResponse>, Status> {
-        self.for_root(&request).await?;
-        Err(Status::unimplemented("althing has no earlier version to downgrade to"))
+        self.downgrade(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 }

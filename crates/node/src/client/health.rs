@@ -1,6 +1,7 @@
 //! Is this server well? `/health` answers as etcd does, `/livez` says whether restarting it would
 //! help, `/readyz` whether to send it clients.
 
+use althing_keyspace::AlarmKind;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -31,12 +32,19 @@ enum Check {
     LinearizableRead,
     /// It still has room for writes.
     Space,
+    /// Nobody has found that the members hold different things.
+    Corruption,
 }
 
 /// A restart helps against none of the others.
 const LIVEZ: &[Check] = &[Check::SerializableRead];
-const READYZ: &[Check] =
-    &[Check::Storage, Check::SerializableRead, Check::LinearizableRead, Check::Space];
+const READYZ: &[Check] = &[
+    Check::Storage,
+    Check::SerializableRead,
+    Check::LinearizableRead,
+    Check::Space,
+    Check::Corruption,
+];
 
 impl Check {
     const fn name(self) -> &'static str {
@@ -45,6 +53,7 @@ impl Check {
             Self::SerializableRead => "serializable_read",
             Self::LinearizableRead => "linearizable_read",
             Self::Space => "space",
+            Self::Corruption => "data_corruption",
         }
     }
 
@@ -65,7 +74,14 @@ impl Check {
             Self::Space if api.is_out_of_space() => {
                 Err("the database is as large as its quota".to_owned())
             }
+            Self::Space if api.is_alarmed(AlarmKind::NoSpace) => {
+                Err("an alarm says that there is no space".to_owned())
+            }
             Self::Space => Ok(()),
+            Self::Corruption if api.is_alarmed(AlarmKind::Corrupt) => {
+                Err("an alarm says that the members do not hold the same".to_owned())
+            }
+            Self::Corruption => Ok(()),
         }
     }
 }
@@ -132,8 +148,10 @@ async fn health(State(api): State<Api>, RawQuery(query): RawQuery) -> Response {
 }
 
 async fn ailment(api: &Api, query: &Query) -> Option<String> {
-    if api.is_out_of_space() && !query.has("exclude", "NOSPACE") {
-        return Some("ALARM NOSPACE".to_owned());
+    for (kind, name) in [(AlarmKind::NoSpace, "NOSPACE"), (AlarmKind::Corrupt, "CORRUPT")] {
+        if api.is_alarmed(kind) && !query.has("exclude", name) {
+            return Some(format!("ALARM {name}"));
+        }
     }
     let serializable = query.has("serializable", "true");
     if !serializable && api.door.status().leader.is_none() {

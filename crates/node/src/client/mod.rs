@@ -5,6 +5,7 @@
 //! door to the node, and what comes back is turned into an answer. Who asks, and whether that is
 //! theirs to ask, is found out at the door (`door.rs`), which no call can go around.
 
+mod alarm;
 mod api;
 mod auth;
 mod budget;
