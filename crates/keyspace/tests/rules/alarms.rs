@@ -32,16 +32,19 @@ fn set(keyspace: &mut Keyspace, kind: AlarmKind, is_raised: bool) -> bool {
 /// deleting, a lease, compacting.
 fn refused(keyspace: &mut Keyspace) -> Vec<Option<Rejection>> {
     let within = Txn { success: vec![Operation::Put(put())], ..Txn::default() };
-    let revision = keyspace.revision();
     let commands = [
         Command::Put(put()),
         txn(Operation::Txn(within)),
         txn(Operation::DeleteRange(delete())),
         Command::DeleteRange(delete()),
         Command::LeaseGrant { id: 1 + keyspace.applied().0 as i64, ttl: 10 },
-        Command::Compact { revision },
     ];
-    commands.map(|command| apply(keyspace, command).err()).to_vec()
+    let mut outcomes = commands.map(|command| apply(keyspace, command).err()).to_vec();
+    // What was compacted already would be refused for that.
+    let revision = keyspace.revision().max(keyspace.compacted_revision() + 1);
+    let outcome = apply(keyspace, Command::Compact { revision }).err();
+    outcomes.push(outcome.filter(|why| *why != Rejection::FutureRevision));
+    outcomes
 }
 
 #[test]
