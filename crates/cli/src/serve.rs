@@ -1,12 +1,19 @@
 //! `althing serve`: one node, until it is told to stop or its storage fails.
 
+use std::fs::{File, OpenOptions};
 use std::net::TcpListener;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Mutex;
 
+use althing_node::client::AUDIT_TARGET;
 use althing_node::client::TokenSettings;
 use althing_node::{Listeners, MemberAddress, Node, NodeError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, fmt};
 
 use crate::Outcome;
 use crate::client::Address;
@@ -16,7 +23,8 @@ use crate::signals::Signals;
 
 /// Runs the node that these settings describe.
 pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
-    log_to_stderr_from("info");
+    let audit = settings.audit_log.as_deref().map(open_audit_log).transpose()?;
+    log_to_stderr_from("info", audit);
     let mut stop = Signals::listen()?;
     let tokens = settings.tokens.settings()?;
     let listeners = Listeners {
@@ -103,14 +111,26 @@ pub(crate) fn connections(wanted: usize, nodes: usize) -> usize {
 }
 
 /// Logs go to the standard error; `ALTHING_LOG` chooses what, as in `althing_node=debug`, and
-/// without it this level and what is above.
-pub(crate) fn log_to_stderr_from(level: &str) {
-    let filter = EnvFilter::try_from_env("ALTHING_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(is_painted())
-        .with_writer(std::io::stderr)
-        .init();
+/// without it this level and what is above. The audit's part of them goes to a file, too.
+pub(crate) fn log_to_stderr_from(level: &str, audit: Option<File>) {
+    let chosen = EnvFilter::try_from_env("ALTHING_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let to_stderr = fmt::layer().with_ansi(is_painted()).with_writer(std::io::stderr);
+    let is_audit = filter_fn(|about| about.target() == AUDIT_TARGET);
+    let to_file = audit.map(|file| {
+        let lines = fmt::layer().json().flatten_event(true).with_target(false);
+        lines.with_writer(Mutex::new(file)).with_filter(is_audit)
+    });
+    tracing_subscriber::registry().with(to_stderr.with_filter(chosen)).with(to_file).init();
+}
+
+/// For its owner alone: it names users.
+fn open_audit_log(path: &Path) -> Result<File, Failure> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    file.map_err(|error| {
+        Failure::new(Kind::Other, format!("cannot write the audit log {}", path.display()))
+            .cause(error)
+            .hint("name another file with --audit-log")
+    })
 }
 
 /// Binds a socket, so that a wrong address is told before anything else happens.

@@ -31,6 +31,8 @@ pub enum Rejection {
     FutureRevision,
     /// The store is over its quota.
     NoSpace,
+    /// The user has made more requests than it may.
+    TooManyRequests,
     /// An alarm says that the members do not hold the same.
     Corrupt,
     /// The lease does not exist.
@@ -127,7 +129,7 @@ impl Rejection {
             | Self::AuthNotEnabled => Blame::State,
             Self::PermissionDenied => Blame::Rights,
             Self::InvalidAuthToken => Blame::Credentials,
-            Self::NoSpace => Blame::Space,
+            Self::NoSpace | Self::TooManyRequests => Blame::Space,
             Self::LeaseNotFound => Blame::Missing,
             Self::Corrupt | Self::Malformed(_) => Blame::Log,
         }
@@ -148,6 +150,7 @@ impl fmt::Display for Rejection {
             Self::Compacted => "etcdserver: mvcc: required revision has been compacted",
             Self::FutureRevision => "etcdserver: mvcc: required revision is a future revision",
             Self::NoSpace => "etcdserver: mvcc: database space exceeded",
+            Self::TooManyRequests => "etcdserver: too many requests",
             Self::Corrupt => "etcdserver: corrupt cluster",
             Self::LeaseNotFound => "etcdserver: requested lease not found",
             Self::LeaseExists => "etcdserver: lease already exists",

@@ -79,7 +79,7 @@ struct Plan {
 
 /// Runs a cluster until it is told to stop or a node fails.
 pub(crate) async fn run(arguments: &DevArguments, format: Format) -> Result<Outcome, Failure> {
-    serve::log_to_stderr_from("warn");
+    serve::log_to_stderr_from("warn", None);
     let mut stop = Signals::listen()?;
     let started = Instant::now();
     let folder = Folder::new(arguments.data.as_deref())?;

@@ -11,7 +11,7 @@ use super::nearest::nearest;
 use crate::failure::{Failure, Kind};
 
 /// Every setting there is, with its default; where that is missing it depends on another setting.
-const SETTINGS: [(&str, Option<&str>); 22] = [
+const SETTINGS: [(&str, Option<&str>); 23] = [
     ("name", Some("default")),
     ("data", None),
     ("listen-client", Some("127.0.0.1:2379")),
@@ -26,6 +26,7 @@ const SETTINGS: [(&str, Option<&str>); 22] = [
     ("snapshot-entries", Some("1000000")),
     ("auth-token", Some("simple,ttl=5m")),
     ("root-password-file", None),
+    ("audit-log", None),
     ("tls-cert", None),
     ("tls-key", None),
     ("client-ca", None),

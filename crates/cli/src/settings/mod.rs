@@ -84,6 +84,9 @@ pub(crate) struct ServeArguments {
     /// line of this file
     #[arg(long, value_name = "FILE")]
     root_password_file: Option<String>,
+    /// Append a line of JSON to this file for every administrative call and every refusal
+    #[arg(long, value_name = "FILE")]
+    audit_log: Option<String>,
     /// The certificate of this node in PEM, for TLS; read again when it changes
     #[arg(long = "tls-cert", value_name = "FILE", help_heading = "TLS")]
     certificate: Option<String>,
@@ -124,7 +127,7 @@ pub(crate) struct ServeArguments {
 
 impl ServeArguments {
     /// The word given for each setting on the command line.
-    fn words(&self) -> [(&'static str, &Option<String>); 22] {
+    fn words(&self) -> [(&'static str, &Option<String>); 23] {
         [
             ("name", &self.name),
             ("data", &self.data),
@@ -140,6 +143,7 @@ impl ServeArguments {
             ("snapshot-entries", &self.snapshot_entries),
             ("auth-token", &self.auth_token),
             ("root-password-file", &self.root_password_file),
+            ("audit-log", &self.audit_log),
             ("tls-cert", &self.certificate),
             ("tls-key", &self.private_key),
             ("client-ca", &self.client_ca),
@@ -181,6 +185,8 @@ pub(crate) struct Settings {
     pub(crate) snapshot_entries: u64,
     /// How users are known once they have signed in.
     pub(crate) tokens: Tokens,
+    /// Where administrative calls and refusals are written down.
+    pub(crate) audit_log: Option<PathBuf>,
     /// What connections are under, and who may connect.
     pub(crate) security: Security,
 }
@@ -217,6 +223,7 @@ impl Settings {
             retention: layers.get("retention", retention::parse)?,
             snapshot_entries: layers.get("snapshot-entries", count)?,
             tokens: layers.get("auth-token", tokens::parse)?,
+            audit_log: layers.find("audit-log", folder)?,
             security: Security::read(layers)?,
             name,
             listen_client,
@@ -255,8 +262,9 @@ impl Settings {
     }
 
     /// Each setting in the words that would set it.
-    fn words(&self) -> [(&'static str, String); 22] {
+    fn words(&self) -> [(&'static str, String); 23] {
         let peers = self.initial_cluster.iter().map(|(name, address)| format!("{name}={address}"));
+        let audit_log = self.audit_log.as_ref();
         let [root_password, cert, key, client_ca, crl, peer_ca, peer_cert, peer_key, insecure] =
             self.security.words();
         [
@@ -274,6 +282,7 @@ impl Settings {
             ("snapshot-entries", self.snapshot_entries.to_string()),
             ("auth-token", self.tokens.show()),
             root_password,
+            ("audit-log", audit_log.map(|path| path.display().to_string()).unwrap_or_default()),
             cert,
             key,
             client_ca,

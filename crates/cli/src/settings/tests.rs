@@ -59,6 +59,7 @@ fn nothing_said_is_one_node_on_loopback() {
             "",
             "",
             "",
+            "",
             "false",
         ]
     );

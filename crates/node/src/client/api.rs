@@ -11,9 +11,11 @@ use prost::Message;
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
+use super::audit::Audit;
 use super::auth::{Guard, TokenSettings};
 use super::credentials::Credentials;
 use super::door::Door;
+use super::throttle::Throttle;
 use super::{Limits, REQUEST_BYTES_MAX, VERSION_OF_ETCD, convert, status};
 use crate::handle::Handle;
 use crate::metrics::Method;
@@ -27,6 +29,8 @@ pub(super) struct Api {
     pub(super) door: Door,
     pub(super) limits: Arc<Limits>,
     pub(super) guard: Arc<Guard>,
+    pub(super) throttle: Arc<Throttle>,
+    pub(super) audit: Arc<Audit>,
     /// How many more backups may be sent at the same time.
     pub(super) backups: Arc<Semaphore>,
 }
@@ -39,7 +43,14 @@ impl Api {
         let guard = Guard::new(tokens);
         let door = Door::new(handle, guard.jwt().cloned());
         let backups = Arc::new(Semaphore::new(BACKUPS_AT_ONCE));
-        Self { door, limits: Arc::new(limits.clone()), guard: Arc::new(guard), backups }
+        Self {
+            door,
+            limits: Arc::new(limits.clone()),
+            guard: Arc::new(guard),
+            throttle: Arc::new(Throttle::new(limits.requests_per_user)),
+            audit: Arc::default(),
+            backups,
+        }
     }
 
     pub(super) async fn range(
@@ -280,7 +291,19 @@ impl Api {
     where
         F: Future<Output = Result<T, Status>>,
     {
-        self.counted(method, async { call(self.door.identify(credentials).await?).await }).await
+        let mut who = None;
+        let answer = self
+            .counted(method, async {
+                let caller = self.door.identify(credentials).await?;
+                if let Principal::User { name, .. } = &caller {
+                    who = Some(Arc::clone(name));
+                }
+                self.throttle.admit(&caller).map_err(status::rejected)?;
+                call(caller).await
+            })
+            .await;
+        self.audit.ended(method, who.as_deref(), answer.as_ref().err());
+        answer
     }
 
     pub(super) async fn counted<T>(
@@ -289,10 +312,13 @@ impl Api {
         call: impl Future<Output = Result<T, Status>>,
     ) -> Result<T, Status> {
         let answer = call.await;
-        let code = answer.as_ref().err().map_or(Code::Ok, Status::code);
-        self.door.metrics().requests.answered(method, code);
+        self.door.metrics().requests.answered(method, code(&answer));
         answer
     }
+}
+
+fn code<T>(answer: &Result<T, Status>) -> Code {
+    answer.as_ref().err().map_or(Code::Ok, Status::code)
 }
 
 /// What the protocol has room for.

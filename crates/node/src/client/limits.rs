@@ -11,6 +11,8 @@ pub struct Limits {
     pub connection_window_bytes: u32,
     /// Bytes of requests that have not arrived whole, on all connections together.
     pub request_bytes: usize,
+    /// Requests that each user may make a second, and twice as many at once; zero for any number.
+    pub requests_per_user: u32,
     /// How long the handshake of TLS may take.
     pub handshake_timeout: Duration,
     /// How long a new connection may take to say which protocol it speaks.
@@ -41,6 +43,7 @@ impl Default for Limits {
             streams_per_connection: 1000,
             connection_window_bytes: 4 << 20,
             request_bytes: 256 << 20,
+            requests_per_user: 20_000,
             handshake_timeout: Duration::from_secs(5),
             first_bytes_timeout: Duration::from_secs(10),
             // Above the loop time of clients that keep a connection (Patroni: 10 s), so that they

@@ -7,7 +7,9 @@
 
 mod alarm;
 mod api;
+mod audit;
 mod auth;
+mod bucket;
 mod budget;
 mod conversation;
 mod convert;
@@ -29,6 +31,7 @@ mod snapshot;
 mod status;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod watch;
 mod wellness;
 
@@ -62,6 +65,7 @@ use crate::metrics::Metrics;
 use api::Api;
 use budget::{Budget, Metered};
 
+pub use audit::AUDIT_TARGET;
 pub(crate) use auth::hash_password;
 pub use auth::{JwtError, JwtKey, TokenSettings};
 pub use credentials::CertificateName;

@@ -24,26 +24,30 @@ impl Api {
         _: Credentials,
         mut message: pb::AuthenticateRequest,
     ) -> Result<pb::AuthenticateResponse, Status> {
-        self.counted(Method::Authenticate, async {
-            let password = Zeroizing::new(std::mem::take(&mut message.password));
-            self.door.linearizable().await?;
-            if !self.door.users_now().0 {
-                return Err(status::rejected(Rejection::AuthNotEnabled));
-            }
-            let known = self.door.password_of(&message.name);
-            let hash = known.as_ref().map(|(hash, _)| hash.clone());
-            let fits = self.guard.passwords.fits(password, hash).await?;
-            let (true, Some((_, since))) = (fits, known) else {
-                return Err(status::rejected(Rejection::AuthFailed));
-            };
-            let name: Arc<str> = message.name.into();
-            let token = match self.guard.jwt() {
-                Some(jwt) => jwt.issue(&name, since, wall_clock_seconds()),
-                None => self.give_token(name, since).await?,
-            };
-            Ok(pb::AuthenticateResponse { header: self.present(), token })
-        })
-        .await
+        let who = message.name.clone();
+        let answer = self
+            .counted(Method::Authenticate, async {
+                let password = Zeroizing::new(std::mem::take(&mut message.password));
+                self.door.linearizable().await?;
+                if !self.door.users_now().0 {
+                    return Err(status::rejected(Rejection::AuthNotEnabled));
+                }
+                let known = self.door.password_of(&message.name);
+                let hash = known.as_ref().map(|(hash, _)| hash.clone());
+                let fits = self.guard.passwords.fits(password, hash).await?;
+                let (true, Some((_, since))) = (fits, known) else {
+                    return Err(status::rejected(Rejection::AuthFailed));
+                };
+                let name: Arc<str> = message.name.into();
+                let token = match self.guard.jwt() {
+                    Some(jwt) => jwt.issue(&name, since, wall_clock_seconds()),
+                    None => self.give_token(name, since).await?,
+                };
+                Ok(pb::AuthenticateResponse { header: self.present(), token })
+            })
+            .await;
+        self.audit.ended(Method::Authenticate, Some(&who), answer.as_ref().err());
+        answer
     }
 
     async fn give_token(&self, name: Arc<str>, since: u64) -> Result<String, Status> {
