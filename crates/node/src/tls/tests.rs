@@ -1,8 +1,12 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use rustls_pki_types::ServerName;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
+    KeyPair, KeyUsagePurpose, RevokedCertParams, SerialNumber,
+};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, ServerName};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -14,6 +18,7 @@ type Authority = CertifiedIssuer<'static, KeyPair>;
 fn authority() -> Authority {
     let mut params = CertificateParams::new(Vec::new()).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Authority::self_signed(params, KeyPair::generate().expect("randomness")).expect("it signs")
 }
 
@@ -101,6 +106,47 @@ async fn files_are_followed_and_wrong_ones_are_not() {
     fs::write(&files.key, key).expect("writable");
     assert!(current.look().expect("right files"));
     assert!(agree(&current, &other).await);
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_taken_back_is_refused() {
+    let authority = authority();
+    let (one, other) = (folder(), folder());
+    let mut guarded = files(one.path(), &authority);
+    let taken_back =
+        Current::<PeerTls>::open(files(other.path(), &authority)).expect("right files");
+    let write = |numbers: &[SerialNumber]| {
+        let now = rcgen::date_time_ymd(2026, 1, 1);
+        let revoked = |serial_number: &SerialNumber| RevokedCertParams {
+            serial_number: serial_number.clone(),
+            revocation_time: now,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: now,
+            next_update: rcgen::date_time_ymd(2100, 1, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: numbers.iter().map(revoked).collect(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&authority).expect("it signs").pem().expect("it is text");
+        fs::write(one.path().join("crl.pem"), list).expect("writable");
+    };
+    guarded.revoked = Some(one.path().join("crl.pem"));
+    write(&[]);
+    let guarded = Current::<PeerTls>::open(guarded).expect("right files");
+    assert!(agree(&taken_back, &guarded).await);
+
+    let pem = fs::read(other.path().join("node.crt")).expect("readable");
+    let der = CertificateDer::from_pem_slice(&pem).expect("a certificate");
+    let (_, certificate) = X509Certificate::from_der(&der).expect("a certificate");
+    write(&[SerialNumber::from_slice(certificate.raw_serial())]);
+    assert!(guarded.look().expect("right files"));
+    assert!(!agree(&taken_back, &guarded).await, "as a client");
+    assert!(!agree(&guarded, &taken_back).await, "as a server");
+    assert!(agree(&taken_back, &taken_back).await, "who has no list does not know");
 }
 
 #[test]
