@@ -34,8 +34,8 @@ use crate::watch::WatchArguments;
 const EXIT_CODES: &str = "\
 Exit codes: 0 done, 1 other, 2 usage, 3 no such key or lease, 4 comparison failed, 5 unreachable,
             6 outcome unknown (timeout), 7 no leader, 8 no right to that, 9 lock lost,
-            10 lock not obtained in time; lock and elect pass the exit code of their command on,
-            128 + N after signal N";
+            10 lock not obtained in time, 11 this node was removed from its cluster; lock and elect
+            pass the exit code of their command on, 128 + N after signal N";
 
 /// A replicated store with the API of etcd, and the commands to use it.
 #[derive(Debug, Parser)]

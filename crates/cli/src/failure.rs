@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     Lost = 9,
     /// The lock was not obtained in the time that was given. Nothing was done.
     Busy = 10,
+    /// The cluster removed this node, for good: to start it again is of no use.
+    Removed = 11,
 }
 
 /// A command that did not succeed: one line, perhaps its cause, perhaps the next step.

@@ -36,7 +36,7 @@ pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
     let mut node_settings = node_settings(settings, tokens);
     node_settings.root_password = root_password;
     node_settings.limits.connections = connections(node_settings.limits.connections, 1);
-    let (name, members) = (node_settings.name.clone(), node_settings.members.len());
+    let name = node_settings.name.clone();
     // Recovery may take a while, and whoever waits for it may lose patience.
     let starting = tokio::task::spawn_blocking(|| Node::start(node_settings, listeners));
     let started = tokio::select! {
@@ -45,7 +45,7 @@ pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
     };
     let mut node = started.map_err(|error| failure(&data, &error))?;
     tracing::info!(
-        "{name} of {members} serves clients at {}, data in {}",
+        "{name} serves clients at {}, data in {}",
         node.client_address(),
         data.display()
     );
@@ -81,6 +81,8 @@ pub(crate) fn node_settings(settings: Settings, tokens: TokenSettings) -> althin
         tokens,
         client_tls,
         peer_tls: settings.security.peer(),
+        join: settings.join.iter().map(ToString::to_string).collect(),
+        advertise_peer: settings.advertise_peer.to_string(),
         cluster_token: settings.cluster_token,
         election_timeout: settings.election_timeout,
         heartbeat_interval: settings.heartbeat_interval,
@@ -150,6 +152,14 @@ pub(crate) fn bind(address: &Address, flag: &str) -> Result<TcpListener, Failure
 pub(crate) fn failure(data: &Path, error: &NodeError) -> Failure {
     let folder = data.display();
     let (message, hint) = match error {
+        NodeError::Removed => {
+            let message = format!("the cluster removed this node, for good ({folder})");
+            return Failure::new(Kind::Removed, message)
+                .cause("its member is gone, and the cluster goes on without it")
+                .hint(
+                    "`althing member add` it anew, and start it with --join and an empty --data",
+                );
+        }
         NodeError::Settings(_) => ("the settings contradict themselves", "althing serve --help"),
         NodeError::Tls(_) => {
             let message = "a certificate, its key or an authority cannot be used";
@@ -165,6 +175,13 @@ pub(crate) fn failure(data: &Path, error: &NodeError) -> Failure {
             "the node stopped because its storage failed; what was acknowledged is safe",
             "make room or mend the disk, then start the node again",
         ),
+        NodeError::StartedBefore(_) => (
+            "this node cannot join: the member at its address has other data",
+            "start that data, or `althing member remove` the member and add it anew",
+        ),
+        NodeError::OtherProtocol => {
+            ("this node cannot join the cluster", "run the same version of althing on all nodes")
+        }
         NodeError::Panicked => ("the node stopped on a bug", "report it with the lines above"),
     };
     Failure::new(Kind::Other, format!("{message} ({folder})")).cause(error).hint(hint)

@@ -186,3 +186,43 @@ fn etcdctl_looks_after_users_and_asks_as_them_at_each_of_three_nodes() {
     }
     first.prints(&["get", "a/1"], "a/1\none");
 }
+
+#[test]
+fn etcdctl_adds_promotes_moves_and_removes_members() {
+    let test = "etcdctl_adds_promotes_moves_and_removes_members";
+    let Some(program) = tool(test, "etcdctl", "etcd-client") else { return };
+    let mut cluster = Cluster::start(1, &[]);
+    let newcomer = cluster.plan_newcomer("n2", &[]);
+    let url = format!("http://127.0.0.1:{}", cluster.servers[newcomer].peer);
+    let first = Etcdctl { program: &program, endpoint: cluster.servers[0].endpoint() };
+    let added = first.run(&["member", "add", "n2", "--learner", "--peer-urls", &url], "");
+    let told = String::from_utf8_lossy(&added.stdout).into_owned();
+    assert!(added.status.success() && told.contains("ETCD_INITIAL_CLUSTER="), "{added:?}");
+    let members = first.json(&["member", "list"]);
+    let learner = &members["members"].as_array().expect("members")[..];
+    let learner = learner.iter().find(|member| member["isLearner"] == true).expect("it is there");
+    let id = format!("{:x}", learner["ID"].as_u64().expect("a number"));
+    first.fails(&["member", "promote", &id], "in sync with leader");
+    let member = |what: &[&str]| {
+        let output = first.run(&[&["member"], what].concat(), "");
+        assert!(output.status.success(), "{what:?}: {output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let told = member(&["update", &id, "--peer-urls", &url]);
+    assert!(told.contains(&format!("{id} updated in cluster")), "{told}");
+
+    cluster.servers[newcomer].start();
+    cluster.servers[newcomer].wait_until_ready();
+    let start = std::time::Instant::now();
+    while !first.run(&["member", "promote", &id], "").status.success() {
+        assert!(start.elapsed() < support::PATIENCE, "it is not promoted");
+    }
+    let told = first.run(&["move-leader", &id], "");
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.contains("transferred from") && told.contains(&id), "{told}");
+    first.prints(&["put", "a", "b"], "OK");
+    let told = member(&["remove", &id]);
+    assert!(told.contains(&format!("{id} removed from cluster")), "{told}");
+    first.fails(&["member", "remove", &id], "member not found");
+    first.prints(&["get", "a"], "a\nb");
+}

@@ -242,6 +242,9 @@ pub fn restore(
     ahead: u32,
 ) -> Result<BackupSummary, BackupError> {
     settings.check()?;
+    if !settings.join.is_empty() {
+        return Err(SettingsError::JoinsAndFounds.into());
+    }
     let (mut keyspace, summary) = BackupReader::read(source)?;
     keyspace.refound(ahead).map_err(|_| BackupError::Ahead)?;
     // In another folder first: a node that was started on half of it would begin with nothing.
@@ -269,7 +272,7 @@ pub fn restore(
 fn write(disk: RealDisk, settings: &Settings, keyspace: &Keyspace) -> Result<(), BackupError> {
     let told = |error: SnapshotError| BackupError::Write(error.to_string());
     let logged = |error: WalError| BackupError::Write(error.to_string());
-    let opened = Store::open(disk, identity(settings), Options::default(), random());
+    let opened = Store::open(disk, identity(settings.membership()), Options::default(), random());
     let mut opened = opened.map_err(BackupError::Open)?;
     let configuration = founding(settings);
     // An entry of a first term that nobody led: all members begin with the same one.

@@ -1,8 +1,10 @@
+mod members;
+
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
-use althing_consensus::{Chunk, Output, Replica, Stored};
+use althing_consensus::{Chunk, Output, Replica, Standing, Stored};
 use althing_core::{Ballot, Entry, Index, LogId, NodeId, Op, Outbox, Payload, Time};
 use althing_keyspace::{Command, Keyspace, Principal, Reply};
 use tokio::sync::{mpsc, watch};
@@ -13,7 +15,8 @@ use crate::envelope::Envelope;
 use crate::handle::{Applied, Request, RequestError, Shared};
 use crate::leases::Leases;
 use crate::log_thread::Write;
-use crate::peers::{Inbound, Parcel, Peers};
+use crate::members::{MemberAnswer, Questions};
+use crate::peers::{Inbound, Parcel, Peers, Word};
 use crate::proposals::Proposals;
 use crate::reads::Reads;
 use crate::snapshots::Job;
@@ -33,6 +36,23 @@ pub(crate) enum Event {
     ChunkStored { id: LogId, stored: Stored },
     /// A stored snapshot became a keyspace.
     Restored { id: LogId, outcome: Result<Box<Keyspace>, String> },
+    /// Another member says that this one was removed.
+    ToldRemoved { by: NodeId },
+}
+
+/// Why a driver ends that was not told to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The storage failed; the node must not go on.
+    StorageFailed(String),
+    /// The cluster goes on without this node.
+    Removed,
+}
+
+impl From<String> for End {
+    fn from(why: String) -> Self {
+        Self::StorageFailed(why)
+    }
 }
 
 /// Held by a thread of the node, it tells the driver if the thread panics.
@@ -88,6 +108,14 @@ pub(crate) struct Driver<R: Replica> {
     proposals: Proposals,
     reads: Reads,
     leases: Leases,
+    /// About changes of members, asked of the leader.
+    questions: Questions<MemberAnswer>,
+    /// Who waits for the leadership to be handed over, and to whom.
+    transfers: Vec<members::Waiting>,
+    /// This node was removed, and ends then.
+    ends_at: Option<Time>,
+    /// How long it may take to tell the others what they must know of a node that ends.
+    farewell: Duration,
     leader: Option<NodeId>,
     /// Entries up to here are to be applied.
     commit: Index,
@@ -156,6 +184,10 @@ impl<R: Replica> Driver<R> {
             proposals: Proposals::new(parts.request_timeout),
             reads: Reads::new(parts.request_timeout, parts.read_retry, parts.first_read),
             leases: Leases::new(parts.read_retry, parts.first_question),
+            questions: Questions::new(parts.read_retry, parts.first_question),
+            transfers: Vec::new(),
+            ends_at: None,
+            farewell: parts.read_retry,
             leader: None,
             commit: parts.applied.index,
             applied: parts.applied,
@@ -170,8 +202,9 @@ impl<R: Replica> Driver<R> {
     /// Runs until it is told to stop.
     ///
     /// # Errors
-    /// The storage failed; the node must not go on.
-    pub(crate) async fn run(mut self, mut inboxes: Inboxes<R::Message>) -> Result<(), String> {
+    /// See [`End`].
+    pub(crate) async fn run(mut self, mut inboxes: Inboxes<R::Message>) -> Result<(), End> {
+        self.dial_members();
         let timer = sleep_until(tokio::time::Instant::now());
         tokio::pin!(timer);
         loop {
@@ -192,6 +225,9 @@ impl<R: Replica> Driver<R> {
             loop {
                 self.take_in(&mut inboxes)?;
                 self.step()?;
+                if self.ends_at.is_some_and(|end| self.clock.now() >= end) {
+                    return Err(End::Removed);
+                }
                 if !self.can_apply() {
                     break;
                 }
@@ -217,15 +253,17 @@ impl<R: Replica> Driver<R> {
         Ok(())
     }
 
-    fn inbound(&mut self, Inbound { from, parcel }: Inbound<R::Message>) {
+    fn inbound(&mut self, Inbound { from, word }: Inbound<R::Message>) {
         let now = self.clock.now();
-        match parcel {
-            Parcel::Consensus(message) => self.replica.receive(now, from, message),
-            Parcel::Lease(message) => {
+        match word {
+            Word::Parcel(Parcel::Consensus(message)) => self.replica.receive(now, from, message),
+            Word::Parcel(Parcel::Lease(message)) => {
                 if let Some(answer) = self.leases.receive(now, message) {
                     self.peers.push_lease(from, &answer);
                 }
             }
+            Word::Parcel(Parcel::Members(message)) => self.hear_of_members(now, from, message),
+            Word::Hello { addresses } => self.peers.greeted(from, addresses),
         }
     }
 
@@ -242,6 +280,8 @@ impl<R: Replica> Driver<R> {
                 }
             }
             Request::Read { respond } => self.reads.arrive(now, respond),
+            Request::Members { change, respond } => self.ask_for_members(now, change, respond),
+            Request::Transfer { to, respond } => self.hand_over(now, to, respond),
         }
     }
 
@@ -264,6 +304,7 @@ impl<R: Replica> Driver<R> {
             Event::ChunkLoaded { to, chunk } => self.replica.chunk_loaded(now, to, chunk),
             Event::ChunkStored { id, stored } => self.replica.chunk_stored(now, id, stored),
             Event::Restored { id, outcome } => self.restored(id, *outcome?),
+            Event::ToldRemoved { by } => self.is_removed(now, Some(by)),
         }
         Ok(())
     }
@@ -304,7 +345,11 @@ impl<R: Replica> Driver<R> {
         self.peers.flush();
         self.save_snapshot(now)?;
         self.shared.metrics.proposals_pending.set(self.proposals.len() as i64);
-        self.shared.gauge.show(&self.replica.status(), self.applied.index);
+        let status = self.replica.status();
+        self.shared.gauge.show(&status, self.applied.index);
+        if status.standing == Standing::Removed {
+            self.is_removed(now, None);
+        }
         Ok(())
     }
 
@@ -332,8 +377,8 @@ impl<R: Replica> Driver<R> {
                 self.installing = Some(snapshot);
                 self.snapshot_job(Job::Restore { id: snapshot })?;
             }
-            // Nobody asks for either here yet.
-            Output::Transfer { .. } | Output::Configured { .. } => {}
+            Output::Transfer { to, outcome } => self.handed_over(to, outcome),
+            Output::Configured { configuration, .. } => self.configured(configuration),
             Output::Leader { round, leader } => {
                 if self.leader.is_some() && leader != self.leader {
                     self.shared.metrics.leader_changes_seen.increment();
@@ -372,6 +417,7 @@ impl<R: Replica> Driver<R> {
         let shared = Arc::clone(&self.shared);
         let mut keyspace = shared.keyspace_mut();
         let mut opened = None;
+        let mut settled = None;
         for entry in self.replica.committed(self.applied.index, APPLY_BYTES) {
             self.applied = entry.id;
             self.since_snapshot.entries += 1;
@@ -382,7 +428,10 @@ impl<R: Replica> Driver<R> {
                     self.proposals.opened(entry.id.ballot);
                     opened = Some(entry.id.ballot);
                 }
-                Payload::Configuration(_) => keyspace.pass(entry.id.index),
+                Payload::Configuration(configuration) => {
+                    keyspace.pass(entry.id.index);
+                    settled = Some((entry.id.index, Arc::clone(configuration)));
+                }
                 Payload::Command(bytes) => {
                     let waiting = (&mut self.proposals, &mut self.leases);
                     apply_command(&mut keyspace, entry, bytes, &shared, waiting, now);
@@ -395,6 +444,9 @@ impl<R: Replica> Driver<R> {
         shared.watches.notice(&keyspace);
         drop(keyspace);
         shared.metrics.apply.observe(started.elapsed());
+        if let Some((index, configuration)) = settled {
+            shared.settle(index, configuration);
+        }
         self.show_applied();
     }
 
@@ -469,6 +521,9 @@ impl<R: Replica> Driver<R> {
         self.shared.show_users(&present);
         self.shared.watches.notice(&present);
         drop(present);
+        if let Some(configuration) = self.replica.configuration_at(id.index) {
+            self.shared.settle(id.index, Arc::clone(configuration));
+        }
         // If nobody is there to do it elsewhere, it is freed here.
         let _ = self.snapshots.send(Job::Discard(Box::new(replaced)));
         self.show_applied();
@@ -480,6 +535,8 @@ impl<R: Replica> Driver<R> {
         let unknown = self.proposals.expire(now);
         self.reads.expire(now);
         self.leases.expire(now);
+        self.questions.expire(now);
+        self.promote(now);
         self.shared.metrics.proposals_failed.add(unknown);
         self.shared.keyspace_mut().sweep(SWEEP_CHANGES);
     }

@@ -1,16 +1,18 @@
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use althing_consensus::ProposalId;
-use althing_core::{ClusterId, Entry, Index, NodeId};
+use althing_core::{ClusterId, Configuration, Entry, Index, NodeId};
 use althing_keyspace::{Authorized, Command, Keyspace, Principal, Rejection, Reply};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Metrics;
 use crate::envelope::Envelope;
 use crate::leases::{LeaseQuestion, LeaseTime};
+use crate::members::{Card, ChangeError, MemberAnswer, MemberChange, Roster};
 use crate::tokens::Tokens;
 use crate::watches::Watches;
 
@@ -35,6 +37,10 @@ pub(crate) enum Request {
     Lease { question: LeaseQuestion, respond: oneshot::Sender<Result<LeaseTime, RequestError>> },
     /// Say when the keyspace shows everything that was acknowledged before now.
     Read { respond: oneshot::Sender<Result<(), RequestError>> },
+    /// Ask the leader to change the members.
+    Members { change: MemberChange, respond: oneshot::Sender<Result<MemberAnswer, RequestError>> },
+    /// Hand the leadership over.
+    Transfer { to: NodeId, respond: oneshot::Sender<Result<(), ChangeError>> },
 }
 
 /// A command that was committed and applied.
@@ -98,6 +104,8 @@ pub struct Status {
     pub storage_failed: Option<String>,
     /// The cluster's members, in the order of their ids.
     pub members: Vec<MemberStatus>,
+    /// Whether this node only receives the log, and does not vote.
+    pub is_learner: bool,
 }
 
 /// A member of the cluster, as far as this node knows it.
@@ -111,6 +119,8 @@ pub struct MemberStatus {
     pub peer_urls: Vec<String>,
     /// Where clients reach it, as URLs; empty until it has started once.
     pub client_urls: Vec<String>,
+    /// Whether it only receives the log, and does not vote.
+    pub is_learner: bool,
 }
 
 /// What the driver and the handles have in common.
@@ -119,7 +129,6 @@ pub(crate) struct Shared {
     pub(crate) cluster: ClusterId,
     pub(crate) node: NodeId,
     pub(crate) name: String,
-    pub(crate) members: Vec<MemberStatus>,
     pub(crate) quota_bytes: u64,
     pub(crate) metrics: Metrics,
     pub(crate) storage_failed: OnceLock<String>,
@@ -137,6 +146,7 @@ pub(crate) struct Shared {
     next_proposal: AtomicU64,
     hasher: RandomState,
     keyspace: RwLock<Keyspace>,
+    roster: watch::Sender<Roster>,
 }
 
 /// The driver's state, as it last showed it.
@@ -156,7 +166,8 @@ pub(crate) struct Facts {
     pub(crate) cluster: ClusterId,
     pub(crate) node: NodeId,
     pub(crate) name: String,
-    pub(crate) members: Vec<MemberStatus>,
+    /// Where the founding members are, by the settings.
+    pub(crate) founding: BTreeMap<NodeId, Card>,
     pub(crate) quota_bytes: u64,
     pub(crate) limits: RequestLimits,
 }
@@ -196,7 +207,7 @@ impl Shared {
         stopping: watch::Receiver<bool>,
         keyspace: Keyspace,
     ) -> Self {
-        let Facts { cluster, node, name, members, quota_bytes, limits } = facts;
+        let Facts { cluster, node, name, founding, quota_bytes, limits } = facts;
         let watches = Arc::new(Watches::default());
         // Nobody watches yet; what is there already is no news.
         watches.notice(&keyspace);
@@ -205,7 +216,6 @@ impl Shared {
             cluster,
             node,
             name,
-            members,
             quota_bytes,
             metrics: Metrics::default(),
             storage_failed: OnceLock::new(),
@@ -218,6 +228,7 @@ impl Shared {
             next_proposal: AtomicU64::new(first_proposal),
             hasher: RandomState::new(),
             keyspace: RwLock::new(keyspace),
+            roster: watch::Sender::new(Roster { founding: founding.into(), ..Roster::default() }),
         }
     }
 
@@ -245,23 +256,44 @@ impl Shared {
         self.keyspace.write().expect("only the driver writes, and a panic ends it")
     }
 
+    /// Who belongs to the cluster. No guard is held: it is a copy.
+    pub(crate) fn roster(&self) -> Roster {
+        self.roster.borrow().clone()
+    }
+
+    /// Follows it.
+    pub(crate) fn follow_roster(&self) -> watch::Receiver<Roster> {
+        self.roster.subscribe()
+    }
+
+    /// Another configuration is in force.
+    pub(crate) fn configure(&self, configuration: Arc<Configuration>) {
+        self.roster.send_modify(|roster| roster.current = configuration);
+    }
+
+    /// A configuration is known to be committed.
+    pub(crate) fn settle(&self, index: Index, configuration: Arc<Configuration>) {
+        self.roster.send_modify(|roster| {
+            roster.settled = configuration;
+            roster.settled_at = index;
+        });
+    }
+
+    /// The members, as the configuration says who and where they are, and they themselves how they
+    /// are called and where their clients find them.
     fn members(&self) -> Vec<MemberStatus> {
+        let roster = self.roster();
         let keyspace = self.keyspace();
         let known = keyspace.members();
-        let mut members: Vec<MemberStatus> = self
-            .members
-            .iter()
-            .map(|member| match known.get(&member.id) {
-                Some(published) => MemberStatus {
-                    client_urls: published.client_urls.clone(),
-                    peer_urls: published.peer_urls.clone(),
-                    ..member.clone()
-                },
-                None => member.clone(),
-            })
-            .collect();
-        members.sort_by_key(|member| member.id);
-        members
+        let status = |(id, card): (NodeId, Card)| {
+            let (name, client_urls) = match known.get(&id) {
+                Some(published) => (published.name.clone(), published.client_urls.clone()),
+                None => (card.name, Vec::new()),
+            };
+            let is_learner = roster.settled.is_learner(id);
+            MemberStatus { id, name, peer_urls: card.peer_urls, client_urls, is_learner }
+        };
+        roster.cards(&roster.settled).into_iter().map(status).collect()
     }
 }
 
@@ -345,6 +377,16 @@ impl Handle {
         let _ = self.shared.stopping.clone().wait_for(|stopping| *stopping).await;
     }
 
+    /// Who belongs to the cluster, as it is known here and now.
+    pub(crate) fn roster(&self) -> Roster {
+        self.shared.roster()
+    }
+
+    /// Follows who belongs to the cluster.
+    pub(crate) fn follow_roster(&self) -> watch::Receiver<Roster> {
+        self.shared.follow_roster()
+    }
+
     pub(crate) fn watches(&self) -> &Arc<Watches> {
         &self.shared.watches
     }
@@ -395,6 +437,10 @@ impl Handle {
             database_bytes,
             quota_bytes: self.shared.quota_bytes,
             storage_failed: self.shared.storage_failed.get().cloned(),
+            is_learner: !members.iter().any(|member| {
+                // Who has not been told yet of whom the cluster consists does not vote either.
+                member.id == self.shared.node && !member.is_learner
+            }),
             members,
         }
     }

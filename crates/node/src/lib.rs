@@ -25,6 +25,7 @@ mod handle;
 mod history;
 mod leases;
 mod log_thread;
+mod members;
 pub mod metrics;
 mod node;
 mod peers;
@@ -42,6 +43,7 @@ pub mod client;
 
 pub use handle::{Applied, Handle, MemberStatus, RequestError, Status};
 pub use history::Retention;
+pub use members::{ChangeError, MemberError};
 pub use metrics::Metrics;
 pub use node::{Listeners, Node, NodeError};
 pub use settings::{MemberAddress, Settings, SettingsError};

@@ -151,8 +151,16 @@ pub enum Method {
     Txn,
     /// Forget history.
     Compact,
+    /// Let a node into the cluster.
+    MemberAdd,
+    /// Take a member out of it.
+    MemberRemove,
+    /// Say where a member is.
+    MemberUpdate,
     /// Who is in the cluster?
     MemberList,
+    /// Give a learner its vote.
+    MemberPromote,
     /// How is this server?
     Status,
     /// Which alarms are raised?
@@ -165,6 +173,8 @@ pub enum Method {
     HashKv,
     /// May the cluster be run by an earlier version?
     Downgrade,
+    /// Let another member lead.
+    MoveLeader,
     /// Tell what happens to keys.
     Watch,
     /// Begin a lease.
@@ -229,19 +239,24 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Self; 42] = [
+    pub const ALL: [Self; 47] = [
         Self::Range,
         Self::Put,
         Self::DeleteRange,
         Self::Txn,
         Self::Compact,
+        Self::MemberAdd,
+        Self::MemberRemove,
+        Self::MemberUpdate,
         Self::MemberList,
+        Self::MemberPromote,
         Self::Status,
         Self::Alarm,
         Self::Defragment,
         Self::Hash,
         Self::HashKv,
         Self::Downgrade,
+        Self::MoveLeader,
         Self::Watch,
         Self::LeaseGrant,
         Self::LeaseRevoke,
@@ -280,13 +295,18 @@ impl Method {
             Self::Range | Self::Put | Self::DeleteRange | Self::Txn | Self::Compact => {
                 "etcdserverpb.KV"
             }
-            Self::MemberList => "etcdserverpb.Cluster",
+            Self::MemberAdd
+            | Self::MemberRemove
+            | Self::MemberUpdate
+            | Self::MemberList
+            | Self::MemberPromote => "etcdserverpb.Cluster",
             Self::Status
             | Self::Alarm
             | Self::Defragment
             | Self::Hash
             | Self::HashKv
-            | Self::Downgrade => "etcdserverpb.Maintenance",
+            | Self::Downgrade
+            | Self::MoveLeader => "etcdserverpb.Maintenance",
             Self::Watch => "etcdserverpb.Watch",
             Self::LeaseGrant
             | Self::LeaseRevoke
@@ -325,13 +345,18 @@ impl Method {
             Self::DeleteRange => "DeleteRange",
             Self::Txn => "Txn",
             Self::Compact => "Compact",
+            Self::MemberAdd => "MemberAdd",
+            Self::MemberRemove => "MemberRemove",
+            Self::MemberUpdate => "MemberUpdate",
             Self::MemberList => "MemberList",
+            Self::MemberPromote => "MemberPromote",
             Self::Status => "Status",
             Self::Alarm => "Alarm",
             Self::Defragment => "Defragment",
             Self::Hash => "Hash",
             Self::HashKv => "HashKV",
             Self::Downgrade => "Downgrade",
+            Self::MoveLeader => "MoveLeader",
             Self::Watch => "Watch",
             Self::LeaseGrant => "LeaseGrant",
             Self::LeaseRevoke => "LeaseRevoke",

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -6,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use althing_consensus::raft::{Message, Raft};
-use althing_consensus::{Message as _, Restart};
-use althing_core::{Configuration, LogId, NodeId};
+use althing_consensus::{Message as _, Replica as _, Restart};
+use althing_core::{Configuration, Index, LogId, NodeId};
 use althing_keyspace::{Command, Keyspace, Member, Principal};
 use althing_storage::{Identity, OpenError, Opened, Options, RealDisk, SnapshotError, Store};
 use socket2::SockRef;
@@ -15,11 +14,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
-use crate::driver::{Driver, Event, Inboxes, Parts, SnapshotPolicy};
+use crate::driver::{Driver, End, Event, Inboxes, Parts, SnapshotPolicy};
 use crate::founding::enable_users;
 use crate::handle::{Handle, Request, Shared};
 use crate::history::{Retention, Timeline};
-use crate::peers::{Inbound, Membership, Peers};
+use crate::peers::{Inbound, Joining, Membership, NotAdmitted, Peers, Surroundings};
 use crate::serving::Serving;
 use crate::settings::{Settings, SettingsError};
 use crate::tls::{Tls, TlsError};
@@ -67,9 +66,27 @@ pub enum NodeError {
     /// once the disk is well.
     #[error("the storage failed: {0}")]
     StorageFailed(String),
+    /// The cluster removed this node, and goes on without it.
+    #[error("the cluster removed this member, for good")]
+    Removed,
+    /// The member that this node would be has been there before: its data is elsewhere, or lost.
+    #[error("{0} has started before, and its data is not here")]
+    StartedBefore(NodeId),
+    /// The cluster that the node should join runs another version.
+    #[error("the cluster speaks another consensus protocol, or another version of it")]
+    OtherProtocol,
     /// A thread of the node panicked: a bug.
     #[error("the node's thread panicked; this is a bug")]
     Panicked,
+}
+
+impl From<End> for NodeError {
+    fn from(end: End) -> Self {
+        match end {
+            End::StorageFailed(why) => Self::StorageFailed(why),
+            End::Removed => Self::Removed,
+        }
+    }
 }
 
 /// How many clients may wait to be accepted. With the 128 of the standard library a crowd that
@@ -92,11 +109,17 @@ impl Node {
         SockRef::from(&listeners.client).listen(BACKLOG)?;
         listeners.peer.set_nonblocking(true)?;
         let tls = Tls::open(&settings)?;
-        let memory = Memory::recover(&settings)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let disk = RealDisk::open(&settings.data).map_err(NodeError::Open)?;
+        let membership = match known_membership(&settings, &disk)? {
+            Some(membership) => membership,
+            None => runtime()?.block_on(join(&settings, &tls))?,
+        };
+        let memory = Memory::recover(&settings, disk, membership)?;
+        let runtime = runtime()?;
 
         let (stop, stopped) = watch::channel(false);
-        let facts = settings.facts();
+        let facts = settings.facts(membership);
         let shared = Arc::new(Shared::new(facts, random(), stopped.clone(), memory.keyspace));
         let (requests, requested) = mpsc::channel(REQUESTS_MAX);
         let handle = Handle::new(Arc::clone(&shared), requests);
@@ -163,9 +186,8 @@ struct Memory {
 }
 
 impl Memory {
-    fn recover(settings: &Settings) -> Result<Self, NodeError> {
-        let disk = RealDisk::open(&settings.data).map_err(NodeError::Open)?;
-        let mut opened = Store::open(disk, identity(settings), Options::default(), random())
+    fn recover(settings: &Settings, disk: RealDisk, whose: Membership) -> Result<Self, NodeError> {
+        let mut opened = Store::open(disk, identity(whose), Options::default(), random())
             .map_err(NodeError::Open)?;
         if let Some(torn) = &opened.recovered.torn {
             tracing::warn!(
@@ -194,15 +216,37 @@ impl Memory {
 }
 
 /// Whose data folder it is.
-pub(crate) fn identity(settings: &Settings) -> Identity {
-    Identity {
-        cluster: settings.cluster_id(),
-        node: settings.node_id(&settings.name),
-        protocol: Message::PROTOCOL.split('/').next().unwrap_or_default().to_owned(),
-    }
+pub(crate) fn identity(Membership { cluster, node }: Membership) -> Identity {
+    let protocol = Message::PROTOCOL.split('/').next().unwrap_or_default().to_owned();
+    Identity { cluster, node, protocol }
 }
 
-/// The members that the cluster was founded with.
+/// Who this node is, unless it joins a cluster and was never told.
+fn known_membership(settings: &Settings, disk: &RealDisk) -> Result<Option<Membership>, NodeError> {
+    if settings.join.is_empty() {
+        return Ok(Some(settings.membership()));
+    }
+    let found = Store::identity(disk).map_err(NodeError::Open)?;
+    Ok(found.map(|Identity { cluster, node, .. }| Membership { cluster, node }))
+}
+
+/// Asks a running cluster who this node is.
+async fn join(settings: &Settings, tls: &Tls) -> Result<Membership, NodeError> {
+    let joining = Joining {
+        members: &settings.join,
+        address: &settings.advertise_peer,
+        protocol: Message::PROTOCOL,
+        tls: &tls.peer,
+    };
+    let admitted = joining.ask().await.map_err(|why| match why {
+        NotAdmitted::StartedBefore(node) => NodeError::StartedBefore(node),
+        NotAdmitted::OtherProtocol => NodeError::OtherProtocol,
+    })?;
+    tracing::info!("joins cluster {} as {}", admitted.cluster, admitted.node);
+    Ok(admitted)
+}
+
+/// The members that the cluster was founded with, unless this node joins it.
 pub(crate) fn founding(settings: &Settings) -> Configuration {
     Configuration::of(settings.members.iter().map(|member| settings.node_id(&member.name)))
 }
@@ -230,16 +274,22 @@ impl Run {
         let (log, log_thread) = log_thread::start(opened.wal, Arc::clone(&shared), report.clone())?;
         let stopping = Arc::new(AtomicBool::new(false));
         let newest = (opened.snapshot, founding(&settings));
+        let applied = restart.begin;
+        let replica = replica(shared.node, &settings, restart, clock);
+        begin_roster(&shared, &replica, applied.index);
+        let surroundings = Surroundings {
+            membership: Membership { cluster: shared.cluster, node: shared.node },
+            tls: tls.peer.clone(),
+            roster: shared.follow_roster(),
+            own: settings.own_addresses(),
+            handle: handle.clone(),
+            events: report.clone(),
+        };
+        let peer_listener = tokio::net::TcpListener::from_std(listeners.peer)?;
+        let peers = Peers::start(surroundings, peer_listener, deliver);
         let (jobs, snapshot_thread) =
             snapshots::start(opened.snapshots, newest, Arc::clone(&stopping), report)?;
 
-        let membership = Membership { cluster: shared.cluster, node: shared.node };
-        let peer_listener = tokio::net::TcpListener::from_std(listeners.peer)?;
-        let addresses = peer_addresses(&settings);
-        let peers = Peers::start(membership, addresses, peer_listener, tls.peer.clone(), deliver);
-
-        let applied = restart.begin;
-        let replica = replica(&settings, restart, clock);
         let driver = Driver::new(Parts {
             replica,
             clock,
@@ -270,21 +320,19 @@ impl Run {
         drop(following);
         match &outcome {
             Ok(()) => serving.ended().await,
-            Err(why) => {
+            Err(End::StorageFailed(why)) => {
                 // The first failure is the one to tell.
                 let _ = shared.storage_failed.set(why.clone());
                 tracing::error!("the storage failed: {why}");
                 drop(serving);
             }
+            Err(End::Removed) => drop(serving),
         }
         // The driver is gone, and with it the senders: both threads finish their work and end.
         for thread in [log_thread, snapshot_thread] {
-            let joined = tokio::task::spawn_blocking(|| thread.join()).await;
-            if !matches!(joined, Ok(Ok(()))) {
-                return Err(NodeError::Panicked);
-            }
+            ended(thread).await?;
         }
-        outcome.map_err(NodeError::StorageFailed)
+        outcome.map_err(NodeError::from)
     }
 }
 
@@ -299,8 +347,20 @@ fn chores(settings: Settings, clock: Clock, handle: &Handle) -> JoinSet<()> {
     chores
 }
 
-fn replica(settings: &Settings, restart: Restart, clock: Clock) -> Raft {
-    let me = settings.node_id(&settings.name);
+async fn ended(thread: thread::JoinHandle<()>) -> Result<(), NodeError> {
+    let joined = tokio::task::spawn_blocking(|| thread.join()).await;
+    if matches!(joined, Ok(Ok(()))) { Ok(()) } else { Err(NodeError::Panicked) }
+}
+
+/// Makes known who the members are, as this node remembers it.
+fn begin_roster(shared: &Shared, replica: &Raft, applied: Index) {
+    shared.configure(replica.status().configuration);
+    if let Some(configuration) = replica.configuration_at(applied) {
+        shared.settle(applied, Arc::clone(configuration));
+    }
+}
+
+fn replica(me: NodeId, settings: &Settings, restart: Restart, clock: Clock) -> Raft {
     Raft::new(me, settings.raft_options(), restart, random(), clock.now())
 }
 
@@ -312,23 +372,14 @@ fn snapshot_policy(settings: &Settings) -> SnapshotPolicy {
     }
 }
 
-fn peer_addresses(settings: &Settings) -> BTreeMap<NodeId, String> {
-    settings
-        .members
-        .iter()
-        .filter(|member| member.name != settings.name)
-        .map(|member| (settings.node_id(&member.name), member.peer.clone()))
-        .collect()
-}
-
-/// Tells the cluster where this member's clients find it, unless the cluster knows.
+/// Tells the cluster what this member is called and where its clients find it, unless the cluster
+/// knows. Where its peers find it is not said here: that is a matter of the configuration.
 async fn publish(settings: Settings, handle: Handle) {
     let id = handle.node();
-    let peer = settings.members.iter().find(|member| member.name == settings.name);
     let member = Member {
         id,
         name: settings.name.clone(),
-        peer_urls: peer.map(|member| settings.peer_url(member)).into_iter().collect(),
+        peer_urls: Vec::new(),
         client_urls: settings.advertise_client.clone(),
     };
     loop {

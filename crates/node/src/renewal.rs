@@ -88,6 +88,7 @@ impl Handle {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use althing_core::{ClusterId, Index, NodeId};
@@ -107,7 +108,7 @@ mod tests {
             cluster: ClusterId(1),
             node: NodeId::new(1).expect("not zero"),
             name: "only".to_owned(),
-            members: Vec::new(),
+            founding: BTreeMap::new(),
             quota_bytes: 1 << 20,
             limits: RequestLimits {
                 timeout: Duration::from_secs(60),
@@ -139,6 +140,9 @@ mod tests {
                         asked.push("note");
                         let reply = Reply::LeaseNote { remaining: Vec::new() };
                         let _ = respond.send(Ok(Applied { reply, term: 4, index: Index(1) }));
+                    }
+                    Request::Members { .. } | Request::Transfer { .. } => {
+                        unreachable!("it has to do with leases only");
                     }
                 }
             }

@@ -1,4 +1,6 @@
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use althing_consensus::raft;
@@ -6,8 +8,10 @@ use althing_core::{ClusterId, NodeId};
 use zeroize::Zeroizing;
 
 use crate::client::{Limits, TokenSettings};
-use crate::handle::{Facts, MemberStatus, RequestLimits};
+use crate::handle::{Facts, RequestLimits};
 use crate::history::Retention;
+use crate::members::Card;
+use crate::peers::Membership;
 use crate::tls::TlsFiles;
 
 /// Everything a node is told when it starts.
@@ -19,8 +23,15 @@ pub struct Settings {
     pub data: PathBuf,
     /// The URLs at which clients reach it, told to whoever asks for the members.
     pub advertise_client: Vec<String>,
-    /// All members of the cluster, this one included.
+    /// All members that the cluster is founded with, this one included. Where they are counts until
+    /// the cluster's own word is another.
     pub members: Vec<MemberAddress>,
+    /// Where members of a running cluster listen for their peers, as `host:port`: the node joins
+    /// that one, if it does not belong to it already, and `members` is empty. It must have been
+    /// added to the cluster, or be added soon. Default: none, the cluster is founded.
+    pub join: Vec<String>,
+    /// Where its peers find a node that joins, as `host:port`.
+    pub advertise_peer: String,
     /// Tells clusters apart whose members have the same names.
     pub cluster_token: String,
     /// How long a follower waits for its leader, up to twice as long. Default 1 s.
@@ -84,6 +95,9 @@ pub enum SettingsError {
         /// The name.
         name: String,
     },
+    /// It cannot both found a cluster and join one.
+    #[error("a node that joins a cluster has no founding members, and says where it is found")]
+    JoinsAndFounds,
     /// Leaders would be deposed between two heartbeats.
     #[error("an election timeout of {election:?} is under five heartbeats of {heartbeat:?}")]
     ElectionTooShort {
@@ -106,6 +120,8 @@ impl Settings {
             data: data.into(),
             advertise_client: Vec::new(),
             members,
+            join: Vec::new(),
+            advertise_peer: String::new(),
             cluster_token: "althing".to_owned(),
             election_timeout: Duration::from_secs(1),
             heartbeat_interval: Duration::from_millis(100),
@@ -128,6 +144,19 @@ impl Settings {
     /// # Errors
     /// See [`SettingsError`].
     pub fn check(&self) -> Result<(), SettingsError> {
+        self.check_members()?;
+        let (election, heartbeat) = (self.election_timeout, self.heartbeat_interval);
+        if election < heartbeat * 5 {
+            return Err(SettingsError::ElectionTooShort { election, heartbeat });
+        }
+        Ok(())
+    }
+
+    fn check_members(&self) -> Result<(), SettingsError> {
+        if !self.join.is_empty() {
+            let is_clear = self.members.is_empty() && !self.advertise_peer.is_empty();
+            return if is_clear { Ok(()) } else { Err(SettingsError::JoinsAndFounds) };
+        }
         let mut names: Vec<&str> = self.members.iter().map(|member| member.name.as_str()).collect();
         names.sort_unstable();
         if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
@@ -136,10 +165,6 @@ impl Settings {
         if !names.contains(&self.name.as_str()) {
             let members = names.join(", ");
             return Err(SettingsError::NotAMember { name: self.name.clone(), members });
-        }
-        let (election, heartbeat) = (self.election_timeout, self.heartbeat_interval);
-        if election < heartbeat * 5 {
-            return Err(SettingsError::ElectionTooShort { election, heartbeat });
         }
         Ok(())
     }
@@ -159,35 +184,43 @@ impl Settings {
         NodeId::new(number).unwrap_or(const { NodeId::new(u64::MAX).expect("not zero") })
     }
 
+    /// Who this node is, if it founds the cluster.
+    pub(crate) fn membership(&self) -> Membership {
+        Membership { cluster: self.cluster_id(), node: self.node_id(&self.name) }
+    }
+
     /// Where peers find a member.
     pub(crate) fn peer_url(&self, member: &MemberAddress) -> String {
         let scheme = if self.peer_tls.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", member.peer)
     }
 
-    fn member_statuses(&self) -> Vec<MemberStatus> {
-        let mut members: Vec<MemberStatus> = self
-            .members
-            .iter()
-            .map(|member| MemberStatus {
-                id: self.node_id(&member.name),
-                name: member.name.clone(),
-                peer_urls: vec![self.peer_url(member)],
-                client_urls: Vec::new(),
-            })
-            .collect();
-        members.sort_by_key(|member| member.id);
-        members
+    /// Where the founding members are.
+    fn founding_cards(&self) -> BTreeMap<NodeId, Card> {
+        let card = |member: &MemberAddress| Card {
+            name: member.name.clone(),
+            peer_urls: vec![self.peer_url(member)],
+            will_vote: false,
+        };
+        let members = self.members.iter();
+        members.map(|member| (self.node_id(&member.name), card(member))).collect()
     }
 
-    pub(crate) fn facts(&self) -> Facts {
+    /// Where its peers find this node, as `host:port`.
+    pub(crate) fn own_addresses(&self) -> Arc<[String]> {
+        let own = self.members.iter().find(|member| member.name == self.name);
+        let address = own.map_or(&self.advertise_peer, |member| &member.peer);
+        [address.clone()].into()
+    }
+
+    pub(crate) fn facts(&self, Membership { cluster, node }: Membership) -> Facts {
         // etcd's bound: an election and a half, in whole seconds.
         let seconds_min = (self.election_timeout * 3 / 2).as_secs_f64().ceil();
         Facts {
-            cluster: self.cluster_id(),
-            node: self.node_id(&self.name),
+            cluster,
+            node,
             name: self.name.clone(),
-            members: self.member_statuses(),
+            founding: self.founding_cards(),
             quota_bytes: self.quota_bytes,
             limits: RequestLimits {
                 token_time: self.tokens.time(),

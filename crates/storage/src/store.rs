@@ -66,6 +66,14 @@ impl<D: Disk> fmt::Debug for Opened<D> {
 }
 
 impl Store {
+    /// Whose store is on this disk, if there is one.
+    ///
+    /// # Errors
+    /// The file that says so is damaged or of a newer program, or the disk failed.
+    pub fn identity<D: Disk>(disk: &D) -> Result<Option<Identity>, OpenError> {
+        Ok(identity::load(disk)?.map(|found| found.identity))
+    }
+
     /// Opens the store on this disk, or makes it if the disk is empty.
     ///
     /// The seed salts the segments that are made; it must be different each time, so that what a

@@ -11,13 +11,15 @@ use super::nearest::nearest;
 use crate::failure::{Failure, Kind};
 
 /// Every setting there is, with its default; where that is missing it depends on another setting.
-const SETTINGS: [(&str, Option<&str>); 23] = [
+const SETTINGS: [(&str, Option<&str>); 25] = [
     ("name", Some("default")),
     ("data", None),
     ("listen-client", Some("127.0.0.1:2379")),
     ("listen-peer", Some("127.0.0.1:2380")),
     ("advertise-client", None),
     ("initial-cluster", None),
+    ("join", None),
+    ("advertise-peer", None),
     ("cluster-token", Some("althing-cluster")),
     ("election-timeout", Some("1s")),
     ("heartbeat-interval", Some("100ms")),

@@ -37,6 +37,9 @@ Examples:
       --listen-client 10.0.0.1:2379 --listen-peer 10.0.0.1:2380 \\
       --initial-cluster n1=10.0.0.1:2380,n2=10.0.0.2:2380,n3=10.0.0.3:2380 \\
       --tls-cert n1.crt --tls-key n1.key --client-ca ca.crt --peer-ca ca.crt
+  althing serve --name n4 --data /var/lib/althing --listen-client 10.0.0.4:2379 \\
+      --listen-peer 10.0.0.4:2380 --join 10.0.0.1:2380,10.0.0.2:2380,10.0.0.3:2380 \\
+      --tls-cert n4.crt --tls-key n4.key --client-ca ca.crt --peer-ca ca.crt
   althing serve --config /etc/althing.toml --check    show what would count, and start nothing")]
 pub(crate) struct ServeArguments {
     /// The name of this node, one of those in --initial-cluster [default: default]
@@ -57,6 +60,13 @@ pub(crate) struct ServeArguments {
     /// Every node and where the others find it [default: this node alone]
     #[arg(long, value_name = "NAME=HOST:PORT,..")]
     initial_cluster: Option<String>,
+    /// Join the running cluster of these members, named by their peer addresses, after
+    /// `althing member add`; without effect once this node belongs to it
+    #[arg(long, value_name = "HOST:PORT,..", conflicts_with = "initial_cluster")]
+    join: Option<String>,
+    /// Where the other nodes find one that joins [default: as --listen-peer]
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise_peer: Option<String>,
     /// Names the cluster, so that two do not mix by mistake [default: althing-cluster]
     #[arg(long, value_name = "WORD")]
     cluster_token: Option<String>,
@@ -127,7 +137,7 @@ pub(crate) struct ServeArguments {
 
 impl ServeArguments {
     /// The word given for each setting on the command line.
-    fn words(&self) -> [(&'static str, &Option<String>); 23] {
+    fn words(&self) -> [(&'static str, &Option<String>); 25] {
         [
             ("name", &self.name),
             ("data", &self.data),
@@ -135,6 +145,8 @@ impl ServeArguments {
             ("listen-peer", &self.listen_peer),
             ("advertise-client", &self.advertise_client),
             ("initial-cluster", &self.initial_cluster),
+            ("join", &self.join),
+            ("advertise-peer", &self.advertise_peer),
             ("cluster-token", &self.cluster_token),
             ("election-timeout", &self.election_timeout),
             ("heartbeat-interval", &self.heartbeat_interval),
@@ -170,7 +182,13 @@ pub(crate) struct Settings {
     /// Where clients find this node; never an address that means "everywhere".
     pub(crate) advertise_client: Address,
     /// Where the nodes find each other, by name.
+    /// Empty for a node that joins.
     pub(crate) initial_cluster: BTreeMap<String, Address>,
+    /// Where the members listen for their peers whose cluster this node joins; empty for one that
+    /// founds its own.
+    pub(crate) join: Vec<Address>,
+    /// Where the other nodes find one that joins; never an address that means "everywhere".
+    pub(crate) advertise_peer: Address,
     /// Names the cluster.
     pub(crate) cluster_token: String,
     /// At least five times `heartbeat_interval`.
@@ -209,13 +227,21 @@ impl Settings {
         let listen_client: Address = layers.get("listen-client", str::parse)?;
         let listen_peer: Address = layers.get("listen-peer", str::parse)?;
         let name: String = layers.get("name", word)?;
-        let alone = || BTreeMap::from([(name.clone(), listen_peer.clone())]);
+        let advertise_peer = layers.find("advertise-peer", str::parse)?;
+        let advertise_peer: Address = advertise_peer.unwrap_or_else(|| listen_peer.clone());
+        let join = layers.find("join", addresses)?.unwrap_or_default();
+        let alone = || match &join[..] {
+            [] => BTreeMap::from([(name.clone(), advertise_peer.clone())]),
+            _ => BTreeMap::new(),
+        };
         let settings = Self {
             data: layers.find("data", folder)?.unwrap_or_else(|| format!("{name}.althing").into()),
             advertise_client: layers
                 .find("advertise-client", str::parse)?
                 .unwrap_or_else(|| listen_client.clone()),
             initial_cluster: layers.find("initial-cluster", cluster)?.unwrap_or_else(alone),
+            join,
+            advertise_peer,
             cluster_token: layers.get("cluster-token", word)?,
             election_timeout: layers.get("election-timeout", duration::parse)?,
             heartbeat_interval: layers.get("heartbeat-interval", duration::parse)?,
@@ -234,13 +260,7 @@ impl Settings {
 
     /// What no setting can be wrong about alone.
     fn check(&self) -> Result<(), Failure> {
-        if !self.initial_cluster.contains_key(&self.name) {
-            let names = Vec::from_iter(self.initial_cluster.keys().cloned());
-            let message = format!("this node, `{}`, is not in the initial cluster", self.name);
-            return Err(Failure::usage(message)
-                .cause(format!("the initial cluster is {}", names.join(", ")))
-                .hint("set --name to one of them, or add this node to --initial-cluster"));
-        }
+        self.check_cluster()?;
         if self.advertise_client.is_everywhere() {
             let address = &self.advertise_client;
             return Err(Failure::usage(format!("clients cannot find this node at {address}"))
@@ -261,8 +281,36 @@ impl Settings {
         self.security.check(&self.listen_client, &self.listen_peer)
     }
 
+    /// Whether the node founds a cluster or joins one, and how it is found.
+    fn check_cluster(&self) -> Result<(), Failure> {
+        if !self.join.is_empty() {
+            if !self.initial_cluster.is_empty() {
+                let message = "a node founds a cluster or joins one, and cannot do both";
+                return Err(Failure::usage(message)
+                    .cause("both --initial-cluster and --join are set")
+                    .hint("leave --initial-cluster out: a node that joins is told the members"));
+            }
+            if self.advertise_peer.is_everywhere() {
+                let address = &self.advertise_peer;
+                let message = format!("the other nodes cannot find this one at {address}");
+                return Err(Failure::usage(message)
+                    .cause("that address means every interface of whoever uses it")
+                    .hint("name the one that was added with --advertise-peer HOST:PORT"));
+            }
+            return Ok(());
+        }
+        if !self.initial_cluster.contains_key(&self.name) {
+            let names = Vec::from_iter(self.initial_cluster.keys().cloned());
+            let message = format!("this node, `{}`, is not in the initial cluster", self.name);
+            return Err(Failure::usage(message)
+                .cause(format!("the initial cluster is {}", names.join(", ")))
+                .hint("set --name to one of them, or add this node to --initial-cluster"));
+        }
+        Ok(())
+    }
+
     /// Each setting in the words that would set it.
-    fn words(&self) -> [(&'static str, String); 23] {
+    fn words(&self) -> [(&'static str, String); 25] {
         let peers = self.initial_cluster.iter().map(|(name, address)| format!("{name}={address}"));
         let audit_log = self.audit_log.as_ref();
         let [root_password, cert, key, client_ca, crl, peer_ca, peer_cert, peer_key, insecure] =
@@ -274,6 +322,8 @@ impl Settings {
             ("listen-peer", self.listen_peer.to_string()),
             ("advertise-client", self.advertise_client.to_string()),
             ("initial-cluster", peers.collect::<Vec<_>>().join(",")),
+            ("join", joined(&self.join)),
+            ("advertise-peer", self.advertise_peer.to_string()),
             ("cluster-token", self.cluster_token.clone()),
             ("election-timeout", duration::show(self.election_timeout)),
             ("heartbeat-interval", duration::show(self.heartbeat_interval)),
@@ -293,6 +343,14 @@ impl Settings {
             insecure,
         ]
     }
+}
+
+fn joined(addresses: &[Address]) -> String {
+    addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+fn addresses(text: &str) -> Result<Vec<Address>, String> {
+    text.split(',').map(str::parse).collect()
 }
 
 fn word(text: &str) -> Result<String, String> {

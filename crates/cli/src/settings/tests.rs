@@ -44,6 +44,8 @@ fn nothing_said_is_one_node_on_loopback() {
             "127.0.0.1:2380",
             "127.0.0.1:2379",
             "default=127.0.0.1:2380",
+            "",
+            "127.0.0.1:2380",
             "althing-cluster",
             "1s",
             "100ms",
@@ -181,4 +183,16 @@ fn other_machines_are_listened_to_under_tls_and_if_it_is_known_who_is_there() {
     let file = file("listen-client = '10.0.0.1:1'\ninsecure = true\n");
     let path = file.path().to_str().expect("the path is text");
     resolve(&["--config", path], &[]).expect("they were told in the file");
+}
+
+#[test]
+fn a_node_founds_a_cluster_or_joins_one() {
+    let join = ["--name", "n4", "--join", "a:1,b:2", "--listen-peer", "0.0.0.0:3", "--insecure"];
+    let (settings, _) =
+        resolve(&[&join[..], &["--advertise-peer", "c:3"]].concat(), &[]).expect("it can be found");
+    assert_eq!(settings.initial_cluster.len(), 0, "it is told who the members are");
+    assert_eq!(joined(&settings.join), "a:1,b:2");
+    assert!(refusal(&join, &[]).contains("--advertise-peer"), "everywhere is nowhere");
+    let both = refusal(&["--join", "a:1"], &[("ALTHING_INITIAL_CLUSTER", "default=b:1")]);
+    assert!(both.contains("cannot do both"), "{both}");
 }

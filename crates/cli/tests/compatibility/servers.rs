@@ -21,21 +21,66 @@ fn answered<T: Debug>(
 }
 
 pub(crate) async fn note(notes: &mut Notes) {
+    members(notes).await;
+    maintenance(notes).await;
+}
+
+async fn members(notes: &mut Notes) {
     let mut cluster = ClusterClient::new(notes.channel());
     let list = pb::MemberListRequest { linearizable: true };
-    notes.answer("Cluster.MemberList", "all", answered(cluster.member_list(list).await));
+    let answer = cluster.member_list(list).await;
+    let only = answer.as_ref().map_or(0, |answer| answer.get_ref().members[0].id);
+    notes.answer("Cluster.MemberList", "all", answered(answer));
     let absent = pb::MemberRemoveRequest { id: 404 };
     let answer = cluster.member_remove(absent).await;
     notes.answer("Cluster.MemberRemove", "one that is not there", answer);
     let absent = pb::MemberUpdateRequest { id: 404, peer_ur_ls: vec!["http://127.0.0.1:1".into()] };
     let answer = cluster.member_update(absent).await;
     notes.answer("Cluster.MemberUpdate", "one that is not there", answer);
-    // MemberPromote is not compared: asked about a member that is not there, etcd 3.4 now and then
-    // never answers.
+    // MemberPromote is not compared for a member that is not there: now and then etcd 3.4 never
+    // answers.
     let nowhere = pb::MemberAddRequest { peer_ur_ls: vec!["nonsense".into()], is_learner: false };
     let answer = cluster.member_add(nowhere).await;
     notes.answer("Cluster.MemberAdd", "at no address", answer);
+    let answer = cluster.member_promote(pb::MemberPromoteRequest { id: only }).await;
+    notes.answer("Cluster.MemberPromote", "one that votes", answer);
+    let answer = cluster.member_remove(pb::MemberRemoveRequest { id: only }).await;
+    notes.answer("Cluster.MemberRemove", "the only one", answer);
+    learners(notes, cluster).await;
+}
 
+/// One that never starts.
+async fn learners(notes: &mut Notes, mut cluster: ClusterClient<Channel>) {
+    let at = |url: &str| pb::MemberAddRequest { peer_ur_ls: vec![url.into()], is_learner: true };
+    let answer = cluster.member_add(at("http://127.0.0.1:1")).await;
+    let added = answer.as_ref().ok().and_then(|answer| answer.get_ref().member.clone());
+    notes.answer("Cluster.MemberAdd", "a learner", answered(answer));
+    let id = added.map_or(0, |member| member.id);
+    let mut partly = at("http://127.0.0.1:9");
+    partly.peer_ur_ls.push("http://127.0.0.1:1".into());
+    let answer = cluster.member_add(partly).await;
+    notes.answer("Cluster.MemberAdd", "where another is", answer);
+    let answer = cluster.member_promote(pb::MemberPromoteRequest { id }).await;
+    notes.answer("Cluster.MemberPromote", "one that has nothing yet", answer);
+    let elsewhere = pb::MemberUpdateRequest { id, peer_ur_ls: vec!["http://127.0.0.1:2".into()] };
+    let answer = cluster.member_update(elsewhere).await;
+    notes.answer("Cluster.MemberUpdate", "a learner", answered(answer));
+    let second = cluster.member_add(at("http://127.0.0.1:3")).await;
+    let second_id = second
+        .as_ref()
+        .map_or(0, |answer| answer.get_ref().member.as_ref().map_or(0, |member| member.id));
+    notes.answer("Cluster.MemberAdd", "a second learner", answered(second));
+    let answer = cluster.member_remove(pb::MemberRemoveRequest { id }).await;
+    notes.answer("Cluster.MemberRemove", "a learner", answered(answer));
+    let answer = cluster.member_remove(pb::MemberRemoveRequest { id }).await;
+    notes.answer("Cluster.MemberRemove", "one that was removed", answer);
+    if second_id != 0 {
+        let removal = pb::MemberRemoveRequest { id: second_id };
+        cluster.member_remove(removal).await.expect("it was added");
+    }
+}
+
+async fn maintenance(notes: &mut Notes) {
     let mut server = MaintenanceClient::new(notes.channel());
     let answer = server.status(pb::StatusRequest {}).await;
     notes.answer("Maintenance.Status", "any", answered(answer));

@@ -120,6 +120,25 @@ impl Cluster {
         (cluster, links)
     }
 
+    /// Lays out a node that is to join, with further arguments, without starting it; its position.
+    pub fn plan_newcomer(&mut self, name: &str, arguments: &[&str]) -> usize {
+        let join: Vec<String> =
+            self.servers.iter().map(|server| format!("127.0.0.1:{}", server.peer)).collect();
+        let (client, peer) = (free_port(), free_port());
+        let data = self._folder.path().join(format!("{name}-{peer}"));
+        let mut all: Vec<String> =
+            ["serve", "--name", name, "--data"].into_iter().map(str::to_owned).collect();
+        all.push(data.display().to_string());
+        all.extend(["--listen-client".to_owned(), format!("127.0.0.1:{client}")]);
+        all.extend(["--listen-peer".to_owned(), format!("127.0.0.1:{peer}")]);
+        all.extend(["--join".to_owned(), join.join(",")]);
+        all.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        let log = data.with_extension("log");
+        let name = name.to_owned();
+        self.servers.push(Server { name, client, peer, data, log, arguments: all, process: None });
+        self.servers.len() - 1
+    }
+
     /// Every node's client address, with commas between.
     pub fn endpoints(&self) -> String {
         self.servers.iter().map(Server::endpoint).collect::<Vec<_>>().join(",")
@@ -225,6 +244,44 @@ impl Server {
         if let Some(mut process) = self.process.take() {
             process.kill().expect("it runs");
             process.wait().expect("it was started here");
+        }
+    }
+
+    /// As [`Self::kill`], of one that may have ended by itself.
+    pub fn kill_if_running(&mut self) {
+        if let Some(mut process) = self.process.take() {
+            // It may be gone already; that is as good.
+            let _ = process.kill();
+            let _ = process.wait();
+        }
+    }
+
+    /// The process's number.
+    pub fn pid(&self) -> i32 {
+        let process = self.process.as_ref().expect("it was started");
+        i32::try_from(process.id()).expect("the system's numbers are small")
+    }
+
+    /// Adds arguments; before it is started.
+    pub fn also(&mut self, arguments: &[&str]) {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+    }
+
+    /// Waits until it has said to the cluster where its clients find it.
+    pub async fn wait_until_started(&self) {
+        let start = Instant::now();
+        loop {
+            let list = pb::MemberListRequest { linearizable: true };
+            let mut client = pb::cluster_client::ClusterClient::new(self.channel());
+            let answer = client.member_list(list).await;
+            let members = answer.map(|answer| answer.into_inner().members).unwrap_or_default();
+            let is_started =
+                |member: &pb::Member| member.name == self.name && !member.client_ur_ls.is_empty();
+            if members.iter().any(is_started) {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "{} does not say where it is", self.name);
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 

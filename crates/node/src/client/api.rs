@@ -149,31 +149,6 @@ impl Api {
         .await
     }
 
-    pub(super) async fn member_list(
-        &self,
-        credentials: Credentials,
-        message: pb::MemberListRequest,
-    ) -> Result<pb::MemberListResponse, Status> {
-        self.admitted(Method::MemberList, &credentials, |caller| async move {
-            self.door.may(&caller, Ask::Known).await?;
-            if message.linearizable {
-                self.door.linearizable().await?;
-            }
-            let status = self.door.status();
-            let members = status.members.into_iter().map(|member| pb::Member {
-                id: member.id.number(),
-                name: member.name,
-                peer_ur_ls: member.peer_urls,
-                client_ur_ls: member.client_urls,
-                is_learner: false,
-            });
-            let members = members.collect();
-            // etcd leaves the revision out here: it says nothing about members.
-            Ok(pb::MemberListResponse { header: Some(self.header(0, status.term)), members })
-        })
-        .await
-    }
-
     pub(super) async fn status(
         &self,
         credentials: Credentials,
@@ -202,7 +177,7 @@ impl Api {
                 raft_applied_index: status.applied.0,
                 raft_term: status.term,
                 errors,
-                is_learner: false,
+                is_learner: status.is_learner,
             })
         })
         .await

@@ -282,6 +282,62 @@ impl Door {
     }
 }
 
+/// Who belongs to the cluster, and who leads it.
+impl Door {
+    /// Only who looks after servers changes them.
+    async fn may_administer(&self, principal: &Principal) -> Result<(), Status> {
+        self.may(principal, Ask::Administer).await
+    }
+
+    pub(super) async fn add_member(
+        &self,
+        principal: &Principal,
+        peer_urls: Vec<String>,
+        is_learner: bool,
+    ) -> Result<NodeId, Status> {
+        self.may_administer(principal).await?;
+        let added = self.handle.add_member(peer_urls, is_learner).await;
+        added.map_err(status::not_changed)
+    }
+
+    pub(super) async fn remove_member(
+        &self,
+        principal: &Principal,
+        node: NodeId,
+    ) -> Result<(), Status> {
+        self.may_administer(principal).await?;
+        self.handle.remove_member(node).await.map_err(status::not_changed)
+    }
+
+    pub(super) async fn promote_member(
+        &self,
+        principal: &Principal,
+        node: NodeId,
+    ) -> Result<(), Status> {
+        self.may_administer(principal).await?;
+        self.handle.promote_member(node).await.map_err(status::not_changed)
+    }
+
+    pub(super) async fn move_member(
+        &self,
+        principal: &Principal,
+        node: NodeId,
+        peer_urls: Vec<String>,
+    ) -> Result<(), Status> {
+        self.may_administer(principal).await?;
+        self.handle.move_member(node, peer_urls).await.map_err(status::not_changed)
+    }
+
+    pub(super) async fn transfer_leadership(
+        &self,
+        principal: &Principal,
+        to: NodeId,
+    ) -> Result<(), Status> {
+        self.may_administer(principal).await?;
+        self.handle.transfer_leadership(to).await.map_err(status::not_changed)
+    }
+}
+
 /// What anybody may know: nothing of it is a key or a name.
 impl Door {
     pub(super) async fn linearizable(&self) -> Result<(), Status> {

@@ -48,10 +48,6 @@ fn routes(api: &Api) -> Router {
             call(api, |api, who, request| async move { api.compact(who, request).await }),
         )
         .route(
-            "/cluster/member/list",
-            call(api, |api, who, request| async move { api.member_list(who, request).await }),
-        )
-        .route(
             "/maintenance/status",
             call(api, |api, who, request| async move { api.status(who, request).await }),
         )
@@ -87,10 +83,40 @@ fn routes(api: &Api) -> Router {
             "/maintenance/hash",
             call(api, |api, who, request| async move { api.hash_kv(who, request).await }),
         )
+        .merge(members(api))
         .merge(lines(api))
         .merge(users(api))
         .merge(roles(api))
         .fallback(not_served)
+}
+
+/// Who belongs to the cluster, and who leads it.
+fn members(api: &Api) -> Router {
+    Router::new()
+        .route(
+            "/cluster/member/add",
+            call(api, |api, who, request| async move { api.member_add(who, request).await }),
+        )
+        .route(
+            "/cluster/member/remove",
+            call(api, |api, who, request| async move { api.member_remove(who, request).await }),
+        )
+        .route(
+            "/cluster/member/update",
+            call(api, |api, who, request| async move { api.member_update(who, request).await }),
+        )
+        .route(
+            "/cluster/member/list",
+            call(api, |api, who, request| async move { api.member_list(who, request).await }),
+        )
+        .route(
+            "/cluster/member/promote",
+            call(api, |api, who, request| async move { api.member_promote(who, request).await }),
+        )
+        .route(
+            "/maintenance/transfer-leadership",
+            call(api, |api, who, request| async move { api.move_leader(who, request).await }),
+        )
 }
 
 /// Locks and elections.

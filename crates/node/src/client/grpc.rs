@@ -3,7 +3,6 @@
 use std::pin::Pin;
 
 use althing_etcd_api::etcdserverpb as pb;
-use althing_keyspace::Ask;
 use pb::cluster_server::Cluster;
 use pb::kv_server::Kv;
 use pb::maintenance_server::Maintenance;
@@ -12,14 +11,6 @@ use tonic::{Request, Response, Status};
 
 use super::Api;
 use super::credentials::Credentials;
-
-impl Api {
-    /// Refuses what only root may, before it is said that it is not there.
-    async fn for_root<T>(&self, request: &Request<T>) -> Result<(), Status> {
-        let caller = self.door.identify(&Credentials::of(request)).await?;
-        self.door.may(&caller, Ask::Administer).await
-    }
-}
 
 #[tonic::async_trait]
 impl Kv for Api {
@@ -65,24 +56,21 @@ impl Cluster for Api {
         &self,
         request: Request<pb::MemberAddRequest>,
     ) -> Result<Response<pb::MemberAddResponse>, Status> {
-        self.for_root(&request).await?;
-        Err(fixed_membership())
+        self.member_add(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn member_remove(
         &self,
         request: Request<pb::MemberRemoveRequest>,
     ) -> Result<Response<pb::MemberRemoveResponse>, Status> {
-        self.for_root(&request).await?;
-        Err(fixed_membership())
+        self.member_remove(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn member_update(
         &self,
         request: Request<pb::MemberUpdateRequest>,
     ) -> Result<Response<pb::MemberUpdateResponse>, Status> {
-        self.for_root(&request).await?;
-        Err(fixed_membership())
+        self.member_update(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn member_list(
@@ -96,13 +84,10 @@ impl Cluster for Api {
         &self,
         request: Request<pb::MemberPromoteRequest>,
     ) -> Result<Response<pb::MemberPromoteResponse>, Status> {
-        self.for_root(&request).await?;
-        Err(fixed_membership())
+        self.member_promote(Credentials::of(&request), request.into_inner())
+            .await
+            .map(Response::new)
     }
-}
-
-fn fixed_membership() -> Status {
-    Status::unimplemented("althing cannot change the members of a running cluster yet")
 }
 
 #[tonic::async_trait]
@@ -156,8 +141,7 @@ impl Maintenance for Api {
         &self,
         request: Request<pb::MoveLeaderRequest>,
     ) -> Result<Response<pb::MoveLeaderResponse>, Status> {
-        self.for_root(&request).await?;
-        Err(Status::unimplemented("althing cannot move the leadership on demand yet"))
+        self.move_leader(Credentials::of(&request), request.into_inner()).await.map(Response::new)
     }
 
     async fn downgrade(

@@ -25,6 +25,7 @@ mod limits;
 mod line;
 mod listener;
 mod lock;
+mod members;
 mod places;
 mod scrape;
 mod snapshot;

@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 
 use super::convert::Refusal;
 use crate::handle::RequestError;
+use crate::members::{ChangeError, MemberError};
 
 /// The request reached the node and failed there.
 pub(super) fn failed(error: RequestError) -> Status {
@@ -17,6 +18,27 @@ pub(super) fn failed(error: RequestError) -> Status {
         RequestError::NoSpace => rejected(Rejection::NoSpace),
         RequestError::Stopped => Status::unavailable("etcdserver: server stopped"),
     }
+}
+
+/// The members, or the leader, are not what somebody wanted them to be.
+pub(super) fn not_changed(error: ChangeError) -> Status {
+    let code = match error {
+        ChangeError::Request(error) => return failed(error),
+        ChangeError::Refused(MemberError::NotFound) => Code::NotFound,
+        ChangeError::Refused(MemberError::Unhealthy) | ChangeError::TransferTookTooLong => {
+            Code::Unavailable
+        }
+        ChangeError::Refused(
+            MemberError::PeerUrlsExist
+            | MemberError::NotALearner
+            | MemberError::NotReady
+            | MemberError::TooMany
+            | MemberError::NotEnoughStarted,
+        )
+        | ChangeError::NotLeader
+        | ChangeError::BadTransferee => Code::FailedPrecondition,
+    };
+    Status::new(code, error.to_string())
 }
 
 /// The keyspace refuses the request.

@@ -1,6 +1,7 @@
 //! The whole client half over real sockets on loopback, with a driver that is a stand-in: it
 //! applies what is proposed at once, or holds its answers back while a test wants it to.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +40,7 @@ impl Server {
             cluster: ClusterId(1),
             node,
             name,
-            members: Vec::new(),
+            founding: BTreeMap::new(),
             quota_bytes: 1 << 20,
             limits: RequestLimits {
                 timeout: Duration::from_secs(5),
@@ -113,6 +114,11 @@ async fn stand_in(
             Asked::Read { respond } => drop(respond.send(Ok(()))),
             // The time of leases is tested with a driver that has a clock.
             Asked::Lease { respond, .. } => drop(respond.send(Err(RequestError::Stopped))),
+            // So are changes of members, with real nodes.
+            Asked::Members { respond, .. } => drop(respond.send(Err(RequestError::Stopped))),
+            Asked::Transfer { respond, .. } => {
+                let _ = respond.send(Err(RequestError::Stopped.into()));
+            }
             Asked::Propose { envelope, respond, .. } => {
                 index = index.next();
                 let command = Envelope::open(&envelope).expect("just sealed").command;
@@ -212,7 +218,7 @@ async fn one_port_speaks_both_protocols() {
 #[tokio::test]
 async fn what_is_not_served_says_so_in_the_askers_protocol() {
     let server = Server::start(Limits::default()).await;
-    let answer = server.post("/v3/cluster/member/add", "{}").await;
+    let answer = server.post("/v3/maintenance/later", "{}").await;
     assert!(answer.starts_with("HTTP/1.1 501") && answer.contains("\"code\":12"), "{answer}");
     assert!(server.post("/v3/nothing", "{}").await.starts_with("HTTP/1.1 404"));
     assert!(server.get("/nothing").await.starts_with("HTTP/1.1 404"));

@@ -1,16 +1,27 @@
 use std::fmt;
 
 use althing_core::codec::{DecodeError, Reader, Writer};
-use althing_core::{ClusterId, NodeId};
+use althing_core::{ClusterId, Index, NodeId};
+
+use crate::members::{Card, decode_texts, encode_texts};
 
 /// The first bytes of every connection between peers.
 const MAGIC: &[u8; 8] = b"althing\n";
 /// The version of the handshake, of the frames and of what is in them beside consensus.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The longest name of a protocol, in bytes.
 const PROTOCOL_SIZE_MAX: usize = 64;
 
 /// What the side that dialled says first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Greeting {
+    /// It wants to speak as a member.
+    Hello(Hello),
+    /// It wants to know which member it is.
+    Inquiry(Inquiry),
+}
+
+/// The greeting of a member.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hello {
     pub(super) cluster: ClusterId,
@@ -19,9 +30,22 @@ pub(super) struct Hello {
     pub(super) to: NodeId,
     /// The consensus protocol, with the version of its messages.
     pub(super) protocol: String,
+    /// Up to where it knows who the members are.
+    pub(super) settled_at: Index,
+    /// Where it is found, as `host:port`.
+    pub(super) addresses: Vec<String>,
 }
 
-/// What the other side answers.
+/// The question of a node that was added to the cluster and knows nothing yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Inquiry {
+    /// The consensus protocol, with the version of its messages.
+    pub(crate) protocol: String,
+    /// Where the member is to be found, as `host:port`.
+    pub(crate) address: String,
+}
+
+/// What the other side answers to a [`Hello`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// Speak.
@@ -32,6 +56,23 @@ pub(super) enum Answer {
     OtherNode(NodeId),
     /// The caller is not a member.
     NotAMember,
+    /// The caller speaks another consensus protocol, or another version of it.
+    OtherProtocol,
+    /// The caller was a member and never will be again.
+    Removed,
+}
+
+/// What the other side answers to an [`Inquiry`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// This is who the caller is.
+    Member { cluster: ClusterId, node: NodeId },
+    /// No member is to be found there.
+    NotAMember,
+    /// That member has been there before, with data of its own.
+    StartedBefore(NodeId),
+    /// It cannot be told now.
+    Unknown,
     /// The caller speaks another consensus protocol, or another version of it.
     OtherProtocol,
 }
@@ -46,26 +87,36 @@ impl fmt::Display for Answer {
                  on both"
             ),
             Self::OtherNode(node) => {
-                write!(
-                    f,
-                    "it is another member, {node}; check the addresses in the initial cluster"
-                )
+                write!(f, "it is another member, {node}; check the members' peer addresses")
             }
             Self::NotAMember => f.write_str("it does not know us as a member"),
             Self::OtherProtocol => f.write_str("it speaks another consensus protocol or version"),
+            Self::Removed => f.write_str("it says that we were removed from the cluster"),
         }
     }
 }
 
-impl Hello {
+impl Greeting {
     pub(super) fn encode(&self, buffer: &mut Vec<u8>) {
         buffer.extend_from_slice(MAGIC);
         let mut writer = Writer(buffer);
         writer.u32(VERSION);
-        writer.u64(self.cluster.0);
-        writer.u64(self.from.number());
-        writer.u64(self.to.number());
-        writer.bytes(self.protocol.as_bytes());
+        match self {
+            Self::Hello(hello) => {
+                writer.u8(1);
+                writer.u64(hello.cluster.0);
+                writer.u64(hello.from.number());
+                writer.u64(hello.to.number());
+                writer.bytes(hello.protocol.as_bytes());
+                writer.index(hello.settled_at);
+                encode_texts(&hello.addresses, &mut writer);
+            }
+            Self::Inquiry(Inquiry { protocol, address }) => {
+                writer.u8(2);
+                writer.bytes(protocol.as_bytes());
+                writer.bytes(address.as_bytes());
+            }
+        }
     }
 
     pub(super) fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
@@ -76,13 +127,23 @@ impl Hello {
         if reader.u32()? != VERSION {
             return Err(DecodeError::Invalid { what: "another version of the peer protocol" });
         }
-        let cluster = ClusterId(reader.u64()?);
-        let nobody = DecodeError::Invalid { what: "node zero" };
-        let from = NodeId::new(reader.u64()?).ok_or(nobody)?;
-        let to = NodeId::new(reader.u64()?).ok_or(nobody)?;
-        let protocol = reader.string(PROTOCOL_SIZE_MAX)?;
+        let greeting = match reader.u8()? {
+            1 => Self::Hello(Hello {
+                cluster: ClusterId(reader.u64()?),
+                from: node(&mut reader)?,
+                to: node(&mut reader)?,
+                protocol: reader.string(PROTOCOL_SIZE_MAX)?,
+                settled_at: reader.index()?,
+                addresses: decode_texts(&mut reader)?,
+            }),
+            2 => Self::Inquiry(Inquiry {
+                protocol: reader.string(PROTOCOL_SIZE_MAX)?,
+                address: reader.string(Card::TEXT_SIZE_MAX)?,
+            }),
+            tag => return Err(DecodeError::UnknownTag { what: "greeting", tag }),
+        };
         reader.finish()?;
-        Ok(Self { cluster, from, to, protocol })
+        Ok(greeting)
     }
 }
 
@@ -101,6 +162,7 @@ impl Answer {
             }
             Self::NotAMember => writer.u8(3),
             Self::OtherProtocol => writer.u8(4),
+            Self::Removed => writer.u8(5),
         }
     }
 
@@ -109,17 +171,53 @@ impl Answer {
         let answer = match reader.u8()? {
             0 => Self::Welcome,
             1 => Self::OtherCluster(ClusterId(reader.u64()?)),
-            2 => {
-                let nobody = DecodeError::Invalid { what: "node zero" };
-                Self::OtherNode(NodeId::new(reader.u64()?).ok_or(nobody)?)
-            }
+            2 => Self::OtherNode(node(&mut reader)?),
             3 => Self::NotAMember,
             4 => Self::OtherProtocol,
+            5 => Self::Removed,
             tag => return Err(DecodeError::UnknownTag { what: "answer", tag }),
         };
         reader.finish()?;
         Ok(answer)
     }
+}
+
+impl Admission {
+    pub(super) fn encode(self, buffer: &mut Vec<u8>) {
+        let mut writer = Writer(buffer);
+        match self {
+            Self::Member { cluster, node } => {
+                writer.u8(0);
+                writer.u64(cluster.0);
+                writer.u64(node.number());
+            }
+            Self::NotAMember => writer.u8(1),
+            Self::StartedBefore(node) => {
+                writer.u8(2);
+                writer.u64(node.number());
+            }
+            Self::Unknown => writer.u8(3),
+            Self::OtherProtocol => writer.u8(4),
+        }
+    }
+
+    pub(super) fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(payload);
+        let admission = match reader.u8()? {
+            0 => Self::Member { cluster: ClusterId(reader.u64()?), node: node(&mut reader)? },
+            1 => Self::NotAMember,
+            2 => Self::StartedBefore(node(&mut reader)?),
+            3 => Self::Unknown,
+            4 => Self::OtherProtocol,
+            tag => return Err(DecodeError::UnknownTag { what: "admission", tag }),
+        };
+        reader.finish()?;
+        Ok(admission)
+    }
+}
+
+fn node(reader: &mut Reader<'_>) -> Result<NodeId, DecodeError> {
+    NodeId::new(reader.u64()?).ok_or(DecodeError::Invalid { what: "node zero" })
 }
 
 #[cfg(test)]
@@ -131,29 +229,50 @@ mod tests {
     }
 
     #[test]
-    fn greetings_and_answers_come_back_as_they_went() {
+    fn greetings_come_back_as_they_went() {
         let hello = Hello {
             cluster: ClusterId(7),
             from: node(1),
             to: node(2),
             protocol: "raft/1".to_owned(),
+            settled_at: Index(9),
+            addresses: vec!["a:1".to_owned()],
         };
-        let mut bytes = Vec::new();
-        hello.encode(&mut bytes);
-        assert_eq!(Hello::decode(&bytes), Ok(hello));
-        for cut in 0..bytes.len() {
-            assert!(Hello::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+        let inquiry = Inquiry { protocol: "raft/1".to_owned(), address: "a:1".to_owned() };
+        for greeting in [Greeting::Hello(hello), Greeting::Inquiry(inquiry)] {
+            let mut bytes = Vec::new();
+            greeting.encode(&mut bytes);
+            for cut in 0..bytes.len() {
+                assert!(Greeting::decode(&bytes[..cut]).is_err(), "cut at {cut}");
+            }
+            assert_eq!(Greeting::decode(&bytes), Ok(greeting));
         }
+    }
+
+    #[test]
+    fn answers_come_back_as_they_went() {
         for answer in [
             Answer::Welcome,
             Answer::OtherCluster(ClusterId(3)),
             Answer::OtherNode(node(3)),
             Answer::NotAMember,
             Answer::OtherProtocol,
+            Answer::Removed,
         ] {
             let mut bytes = Vec::new();
             answer.encode(&mut bytes);
             assert_eq!(Answer::decode(&bytes), Ok(answer));
+        }
+        for admission in [
+            Admission::Member { cluster: ClusterId(3), node: node(4) },
+            Admission::NotAMember,
+            Admission::StartedBefore(node(5)),
+            Admission::Unknown,
+            Admission::OtherProtocol,
+        ] {
+            let mut bytes = Vec::new();
+            admission.encode(&mut bytes);
+            assert_eq!(Admission::decode(&bytes), Ok(admission));
         }
     }
 }

@@ -4,21 +4,26 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use althing_core::NodeId;
+use althing_core::codec::DecodeError;
 use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tokio_util::either::Either;
 
 use super::frame::{Frame, FrameReader};
-use super::handshake::{Answer, Hello};
+use super::handshake::{Admission, Answer, Greeting, Hello, Inquiry};
 use super::{Arc, Membership, Tls};
+use crate::driver::Event;
+use crate::members::Roster;
 use crate::tls::Stream;
 
 /// How long a peer may take to accept a connection and to answer the greeting.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a peer may take to say who we are, for which it asks the cluster.
+const INQUIRY_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long unacknowledged bytes may stay in the network before the connection is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
@@ -58,6 +63,11 @@ impl Queue {
         self.frames.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the peer can be reached, as far as is known.
+    pub(super) fn is_connected(&self) -> bool {
+        self.is_connected.load(Ordering::Relaxed)
+    }
+
     fn open(&self) {
         self.lock().clear();
         self.is_connected.store(true, Ordering::Relaxed);
@@ -68,70 +78,141 @@ impl Queue {
     }
 }
 
-/// Dials the peer, again and again, and sends it what is queued.
-pub(super) async fn keep_speaking(
-    membership: Membership,
-    peer: NodeId,
-    address: String,
-    protocol: &'static str,
-    tls: Tls,
-    queue: Arc<Queue>,
-) {
-    let hello = Hello {
-        cluster: membership.cluster,
-        from: membership.node,
-        to: peer,
-        protocol: protocol.to_owned(),
-    };
-    let mut backoff = BACKOFF_MIN;
-    let mut told = String::new();
-    loop {
-        match connect(&address, &tls, &hello).await {
-            Ok((reader, writer)) => {
-                tracing::debug!("connected to {peer} at {address}");
-                told.clear();
-                backoff = BACKOFF_MIN;
-                queue.open();
-                let end = speak(reader, writer, &queue).await;
-                queue.close();
-                tracing::debug!("lost {peer} at {address}: {end}");
+/// Where a peer is dialled, and for how long.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Whereabouts {
+    /// As `host:port`, the likeliest first.
+    pub(super) addresses: Vec<String>,
+    /// Whether it is a member. Who is not, or not any more, is given up on when it is gone.
+    pub(super) is_member: bool,
+}
+
+/// What is spoken to one peer, and on whose behalf.
+pub(super) struct Speaker {
+    pub(super) membership: Membership,
+    pub(super) peer: NodeId,
+    pub(super) protocol: &'static str,
+    pub(super) tls: Tls,
+    pub(super) queue: Arc<Queue>,
+    pub(super) whereabouts: watch::Receiver<Whereabouts>,
+    pub(super) roster: watch::Receiver<Roster>,
+    /// Where we are found ourselves.
+    pub(super) own: Arc<[String]>,
+    /// Told if the peer says that we were removed.
+    pub(super) events: mpsc::UnboundedSender<Event>,
+}
+
+impl Speaker {
+    /// How often who is no member is dialled in vain.
+    const TRIES_MAX: usize = 5;
+
+    /// Dials the peer, again and again, and sends it what is queued.
+    pub(super) async fn keep_speaking(mut self) {
+        let mut backoff = BACKOFF_MIN;
+        let mut told = String::new();
+        let mut failures = 0_usize;
+        loop {
+            let Whereabouts { addresses, is_member } = self.whereabouts.borrow_and_update().clone();
+            if !is_member && failures >= Self::TRIES_MAX {
+                return;
             }
-            Err(why) => {
-                // Once, not once a second.
-                if why != told {
-                    tracing::info!("cannot reach {peer} at {address}: {why}");
-                    told = why;
+            match addresses.get(failures % addresses.len().max(1)) {
+                Some(address) => match self.connect(address).await {
+                    Ok((reader, writer)) => {
+                        tracing::debug!("connected to {} at {address}", self.peer);
+                        told.clear();
+                        backoff = BACKOFF_MIN;
+                        self.queue.open();
+                        let end = speak(reader, writer, &self.queue).await;
+                        self.queue.close();
+                        tracing::debug!("lost {} at {address}: {end}", self.peer);
+                        failures = 0;
+                    }
+                    Err(why) => {
+                        failures += 1;
+                        // Once, not once a second.
+                        if why != told {
+                            tracing::info!("cannot reach {} at {address}: {why}", self.peer);
+                            told = why;
+                        }
+                    }
+                },
+                None => failures += 1,
+            }
+            tokio::select! {
+                () = sleep(backoff) => backoff = (backoff * 2).min(BACKOFF_MAX),
+                changed = self.whereabouts.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    (failures, backoff) = (0, BACKOFF_MIN);
                 }
             }
         }
-        sleep(backoff).await;
-        backoff = (backoff * 2).min(BACKOFF_MAX);
+    }
+
+    async fn connect(
+        &self,
+        address: &str,
+    ) -> Result<(FrameReader<ReadHalf<Stream>>, WriteHalf<Stream>), String> {
+        let hello = Greeting::Hello(Hello {
+            cluster: self.membership.cluster,
+            from: self.membership.node,
+            to: self.peer,
+            protocol: self.protocol.to_owned(),
+            settled_at: self.roster.borrow().settled_at,
+            addresses: self.own.to_vec(),
+        });
+        let connection = async {
+            let (mut reader, writer) = greet(&self.tls, address, &hello).await?;
+            let answer = reader.next().await.map_err(|error| error.to_string())?;
+            match Answer::decode(answer) {
+                Ok(Answer::Welcome) => Ok((reader, writer)),
+                Ok(refusal) => {
+                    if refusal == Answer::Removed {
+                        // Without a driver nobody is left to care.
+                        let _ = self.events.send(Event::ToldRemoved { by: self.peer });
+                    }
+                    Err(refusal.to_string())
+                }
+                Err(error) => Err(not_a_peer(&error)),
+            }
+        };
+        timeout(HANDSHAKE_TIMEOUT, connection).await.unwrap_or_else(|_| Err("no answer".to_owned()))
     }
 }
 
-async fn connect(
-    address: &str,
+/// Asks whoever listens at `address` which member we are.
+pub(super) async fn inquire(
     tls: &Tls,
-    hello: &Hello,
-) -> Result<(FrameReader<ReadHalf<Stream>>, WriteHalf<Stream>), String> {
-    let connection = async {
-        let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
-        prepare(&stream).map_err(|error| error.to_string())?;
-        let stream = dial_under(tls, address, stream).await?;
-        let (reader, mut writer) = split(stream);
-        let mut greeting = Vec::new();
-        Frame::write(&mut greeting, |payload| hello.encode(payload));
-        writer.write_all(&greeting).await.map_err(|error| error.to_string())?;
-        writer.flush().await.map_err(|error| error.to_string())?;
-        let mut reader = FrameReader::new(reader);
+    address: &str,
+    inquiry: Inquiry,
+) -> Result<Admission, String> {
+    let question = async {
+        let (mut reader, _writer) = greet(tls, address, &Greeting::Inquiry(inquiry)).await?;
         let answer = reader.next().await.map_err(|error| error.to_string())?;
-        match Answer::decode(answer) {
-            Ok(Answer::Welcome) => Ok((reader, writer)),
-            Ok(refusal) => Err(refusal.to_string()),
-            Err(error) => Err(format!("what answers there is not a peer: {error}")),
-        }
+        Admission::decode(answer).map_err(|error| not_a_peer(&error))
     };
-    timeout(HANDSHAKE_TIMEOUT, connection).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+    timeout(INQUIRY_TIMEOUT, question).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+}
+
+fn not_a_peer(error: &DecodeError) -> String {
+    format!("what answers there is not a peer: {error}")
+}
+
+async fn greet(
+    tls: &Tls,
+    address: &str,
+    greeting: &Greeting,
+) -> Result<(FrameReader<ReadHalf<Stream>>, WriteHalf<Stream>), String> {
+    let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+    prepare(&stream).map_err(|error| error.to_string())?;
+    let (reader, mut writer) = split(dial_under(tls, address, stream).await?);
+    let mut frame = Vec::new();
+    Frame::write(&mut frame, |payload| greeting.encode(payload));
+    writer.write_all(&frame).await.map_err(|error| error.to_string())?;
+    writer.flush().await.map_err(|error| error.to_string())?;
+    Ok((FrameReader::new(reader), writer))
 }
 
 async fn dial_under(tls: &Tls, address: &str, stream: TcpStream) -> Result<Stream, String> {

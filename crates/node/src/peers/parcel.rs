@@ -2,6 +2,7 @@ use althing_consensus::Message;
 use althing_core::codec::{DecodeError, Reader, Writer};
 
 use crate::leases::LeaseMessage;
+use crate::members::MemberMessage;
 
 /// What a frame between peers holds.
 ///
@@ -12,10 +13,13 @@ pub(crate) enum Parcel<M> {
     Consensus(M),
     /// From node to node, about the time of leases, which is not in the log.
     Lease(LeaseMessage),
+    /// From node to node, about a change of members that is not in the log yet.
+    Members(MemberMessage),
 }
 
 const CONSENSUS: u8 = 1;
 const LEASE: u8 = 2;
+const MEMBERS: u8 = 3;
 
 impl<M: Message> Parcel<M> {
     pub(super) fn encode_consensus(message: &M, writer: &mut Writer<'_>) {
@@ -28,6 +32,7 @@ impl<M: Message> Parcel<M> {
         let parcel = match reader.u8()? {
             CONSENSUS => Self::Consensus(M::decode(&mut reader)?),
             LEASE => Self::Lease(LeaseMessage::decode(&mut reader)?),
+            MEMBERS => Self::Members(MemberMessage::decode(&mut reader)?),
             tag => return Err(DecodeError::UnknownTag { what: "parcel", tag }),
         };
         reader.finish()?;
@@ -37,5 +42,10 @@ impl<M: Message> Parcel<M> {
 
 pub(super) fn encode_lease(message: &LeaseMessage, writer: &mut Writer<'_>) {
     writer.u8(LEASE);
+    message.encode(writer);
+}
+
+pub(super) fn encode_members(message: &MemberMessage, writer: &mut Writer<'_>) {
+    writer.u8(MEMBERS);
     message.encode(writer);
 }

@@ -216,13 +216,14 @@ fn lines() -> Vec<Alone> {
 }
 
 fn servers() -> Vec<Alone> {
+    const MOVE: &str = "/v3/maintenance/transfer-leadership";
     let (none, id) = (json!({}), json!({ "ID": "404" }));
     let address = json!({ "peerURLs": ["nonsense"] });
     vec![
-        ("Cluster.MemberAdd", "", "", address, false),
-        ("Cluster.MemberRemove", "", "", id.clone(), false),
-        ("Cluster.MemberUpdate", "", "", id.clone(), false),
-        ("Cluster.MemberPromote", "", "", id, false),
+        ("Cluster.MemberAdd", "/v3/cluster/member/add", "", address, false),
+        ("Cluster.MemberRemove", "/v3/cluster/member/remove", "", id.clone(), false),
+        ("Cluster.MemberUpdate", "/v3/cluster/member/update", "", id.clone(), false),
+        ("Cluster.MemberPromote", "/v3/cluster/member/promote", "", id, false),
         ("Cluster.MemberList", "/v3/cluster/member/list", "", none.clone(), true),
         ("Maintenance.Status", "/v3/maintenance/status", "", none.clone(), true),
         ("Maintenance.Alarm", "/v3/maintenance/alarm", "", none.clone(), false),
@@ -230,7 +231,7 @@ fn servers() -> Vec<Alone> {
         ("Maintenance.Hash", "", "", none.clone(), false),
         ("Maintenance.HashKV", "/v3/maintenance/hash", "", none.clone(), false),
         ("Maintenance.Snapshot", "", "", none.clone(), false),
-        ("Maintenance.MoveLeader", "", "", json!({ "targetID": "404" }), false),
+        ("Maintenance.MoveLeader", MOVE, "", json!({ "targetID": "404" }), false),
         ("Maintenance.Downgrade", "", "", none, false),
     ]
 }
