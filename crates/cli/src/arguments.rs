@@ -19,6 +19,7 @@ use crate::health::HealthArguments;
 use crate::kv::KvCommand;
 use crate::lease::LeaseCommand;
 use crate::lock::LockArguments;
+use crate::member::MemberCommand;
 use crate::output::Format;
 use crate::ring::RingCommand;
 use crate::settings::ServeArguments;
@@ -68,6 +69,9 @@ pub(crate) enum Command {
     Elect(ElectArguments),
     /// Show every node of the cluster: who leads, who lags
     Status(StatusArguments),
+    /// Say who belongs to the cluster, and who leads it
+    #[command(subcommand)]
+    Member(MemberCommand),
     /// Ask every endpoint whether it can serve
     Health(HealthArguments),
     /// See, raise and clear alarms

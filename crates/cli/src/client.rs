@@ -223,6 +223,9 @@ pub(crate) fn judge(status: &Status, address: &Address, effect: Effect) -> (Fail
             .hint("`althing status` shows which nodes are up; more than half must be");
         return (failure, true);
     }
+    if let Some((kind, hint)) = crate::member::advice(bare) {
+        return (Failure::new(kind, format!("{address} refused: {bare}")).hint(hint), false);
+    }
     match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
             let cause =

@@ -19,6 +19,7 @@ mod health;
 mod kv;
 mod lease;
 mod lock;
+mod member;
 mod output;
 mod ring;
 mod roam;
@@ -98,6 +99,7 @@ fn run(arguments: Arguments) -> Result<Outcome, Failure> {
         Command::Certificate(command) => certificate::run(&command, global.format()),
         Command::Ring(command) => ring::run(&command, global.format()),
         Command::Sim(sim) => sim::run(&sim, global.format()),
+        Command::Member(command) => wait(member::run(global, command)),
         Command::Status(status) => wait(status::run(global, status)),
         Command::User(command) => wait(users::user::run(global, command)),
         Command::Role(command) => wait(users::role::run(global, command)),

@@ -170,10 +170,11 @@ impl Node {
 
     fn role(&self, leader: Option<u64>) -> &'static str {
         match &self.status {
+            Err(_) if self.member.client_ur_ls.is_empty() => "not started",
             Err(failure) if failure.kind == Kind::Unreachable => "unreachable",
             Err(_) => "no answer",
             Ok(_) if leader == Some(self.member.id) => "leader",
-            Ok(status) if status.is_learner => "learner",
+            Ok(status) if status.is_learner || self.member.is_learner => "learner",
             Ok(_) => "follower",
         }
     }
