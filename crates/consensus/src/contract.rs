@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use althing_core::codec::{DecodeError, Reader, Writer};
 use althing_core::{
-    Ballot, Change, Configuration, Entry, Gated, Index, LogId, Misfit, NodeId, Op, Record, Time,
+    Acceptances, Ballot, Change, Configuration, Entry, Gated, Index, LogId, Misfit, NodeId, Op,
+    Record, Time,
 };
 
 /// One member of a group that agrees on a log.
@@ -317,6 +318,8 @@ pub struct Restart {
     pub begin: LogId,
     /// The entries after it.
     pub entries: Vec<Entry>,
+    /// Under which ballots they were accepted, where those are not the ones that name them.
+    pub acceptances: Acceptances,
 }
 
 /// What a replica is doing.

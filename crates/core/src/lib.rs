@@ -14,6 +14,7 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod acceptance;
 mod ballot;
 pub mod codec;
 mod configuration;
@@ -25,6 +26,7 @@ mod random;
 mod record;
 mod time;
 
+pub use acceptance::{Acceptance, Acceptances};
 pub use ballot::{Ballot, Index, LogId};
 pub use configuration::{Change, Configuration, Misfit};
 pub use disk::{Disk, DiskError, DiskErrorKind, DiskFile};

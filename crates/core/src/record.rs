@@ -2,7 +2,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use crate::codec::{DecodeError, Reader, Writer};
-use crate::{Ballot, Configuration, Index, LogId};
+use crate::{Acceptance, Ballot, Configuration, Index, LogId};
 
 /// What one entry of the log carries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +86,9 @@ pub enum Record {
     /// The log begins after this entry: a snapshot of the state up to it is durable. Entries up to
     /// its index are gone; those after it remain only if the log held this very entry.
     Begin(LogId),
+    /// Everything up to there was accepted under this ballot, which is not the one that names it
+    /// (Multi-Paxos: proposed again by a later leader). No entry changes or goes.
+    Accept(Acceptance),
 }
 
 impl Record {
@@ -103,6 +106,11 @@ impl Record {
             Self::Begin(id) => {
                 writer.u8(3);
                 writer.log_id(*id);
+            }
+            Self::Accept(Acceptance { ballot, through }) => {
+                writer.u8(4);
+                writer.ballot(*ballot);
+                writer.index(*through);
             }
         }
     }
@@ -122,6 +130,7 @@ impl Record {
                 Self::Append(entries)
             }
             3 => Self::Begin(reader.log_id()?),
+            4 => Self::Accept(Acceptance { ballot: reader.ballot()?, through: reader.index()? }),
             tag => return Err(DecodeError::UnknownTag { what: "record", tag }),
         })
     }

@@ -84,7 +84,7 @@ impl Log {
     fn tidy(&mut self, records: &[Record]) -> Result<(), WalError> {
         let begins = records.iter().filter_map(|record| match record {
             Record::Begin(id) => Some(*id),
-            Record::Promise(_) | Record::Append(_) => None,
+            Record::Promise(_) | Record::Append(_) | Record::Accept(_) => None,
         });
         if let Some(begin) = begins.max_by_key(|id: &LogId| id.index) {
             self.wal.purge_before(begin)?;
@@ -124,7 +124,7 @@ fn weight(records: &[Record]) -> usize {
             Record::Append(entries) => {
                 entries.iter().map(|entry| 32 + entry.payload.size()).sum::<usize>()
             }
-            Record::Promise(_) | Record::Begin(_) => 32,
+            Record::Promise(_) | Record::Begin(_) | Record::Accept(_) => 32,
         })
         .sum()
 }

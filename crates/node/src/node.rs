@@ -210,7 +210,9 @@ impl Memory {
         entries.retain(|entry| entry.id.index > begin.index);
         let configuration = configuration.unwrap_or_else(|| founding(settings));
         let promise = opened.recovered.promise;
-        let restart = Restart { promise, configuration, begin, entries };
+        let mut acceptances = std::mem::take(&mut opened.recovered.acceptances);
+        acceptances.begin_after(begin.index);
+        let restart = Restart { promise, configuration, begin, entries, acceptances };
         Ok(Self { opened, restart, keyspace })
     }
 }

@@ -120,8 +120,9 @@ impl<R: Replica> Server<R> {
     ) -> Self {
         let Starting { opened, keyspace, restart } = starting;
         let id = shared.ids[node];
-        let Restart { promise, begin, entries, .. } = &restart;
-        shared.checker.recovered(id, *promise, *begin, entries, keyspace.applied_hash());
+        let Restart { promise, begin, entries, acceptances, .. } = &restart;
+        let log = (&entries[..], acceptances);
+        shared.checker.recovered(id, *promise, *begin, log, keyspace.applied_hash());
         shared.note(node, || {
             format!("starts with {promise}, log from {begin}, {} entries", entries.len())
         });
@@ -570,7 +571,7 @@ impl<R: Replica> Server<R> {
             self.log_queue.drain(..).flat_map(|(_, records)| records).collect();
         let begins = records.iter().rev().find_map(|record| match record {
             Record::Begin(id) => Some(*id),
-            Record::Promise(_) | Record::Append(_) => None,
+            Record::Promise(_) | Record::Append(_) | Record::Accept(_) => None,
         });
         let promises = records.iter().any(|record| matches!(record, Record::Promise(_)));
         self.disk.start(Lane::Log);

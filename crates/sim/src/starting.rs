@@ -61,7 +61,9 @@ impl Starting {
             .cloned()
             .collect();
         let promise = opened.recovered.promise;
-        let restart = Restart { promise, configuration, begin, entries };
+        let mut acceptances = opened.recovered.acceptances.clone();
+        acceptances.begin_after(begin.index);
+        let restart = Restart { promise, configuration, begin, entries, acceptances };
         mark_start(shared, &opened);
         Ok(Self { opened, keyspace, restart })
     }

@@ -1,9 +1,9 @@
 use althing_core::codec::{DecodeError, Reader, Writer};
 use althing_core::{Ballot, Index, LogId, Random};
 
-/// The format of the log that this version writes, and the newest it reads. Version 1 differs in
-/// that it had no configurations.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+/// The format of the log that this version writes, and the newest it reads. Version 2 differs in
+/// that it had no acceptances, and version 1 had no configurations either.
+pub(crate) const FORMAT_VERSION: u32 = 3;
 
 /// Numbers the segments of a log, from one, without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

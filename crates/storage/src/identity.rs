@@ -10,7 +10,7 @@ pub(crate) const FILE_NEW: &str = "identity-new";
 
 /// The format of the folder as a whole. It grows with every change to any file's format. A folder
 /// of an older one becomes one of this when it is opened, and then older programs refuse it.
-const FORMAT_VERSION: u32 = 2;
+const FORMAT_VERSION: u32 = 3;
 const MAGIC: &[u8; 8] = b"ALTHNODE";
 const SIZE_MAX: u64 = 256;
 const PROTOCOL_SIZE_MAX: usize = 64;

@@ -56,6 +56,16 @@ impl Outline {
                 self.append(entries);
                 false
             }
+            Record::Accept(acceptance) => {
+                assert!(
+                    acceptance.through > self.begin.index && acceptance.through <= self.last,
+                    "an acceptance up to {} in a log from {} to {}",
+                    acceptance.through,
+                    self.begin,
+                    self.last
+                );
+                false
+            }
             Record::Begin(id) => self.begin_after(*id),
         }
     }

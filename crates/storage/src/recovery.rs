@@ -1,11 +1,11 @@
 use std::collections::VecDeque;
 
-use althing_core::{Ballot, Disk, DiskFile, Entry, Index, LogId};
+use althing_core::{Acceptances, Ballot, Disk, DiskFile, Entry, Index, LogId};
 
 use crate::OpenError;
 use crate::frame::{BLOCK, Kind};
 use crate::head::SegmentNumber;
-use crate::replay::Replay;
+use crate::replay::{Replay, Replayed};
 use crate::scan::Scan;
 
 /// What the log held when it was opened.
@@ -17,6 +17,8 @@ pub struct Recovered {
     pub begin: LogId,
     /// The entries after it, without a gap.
     pub entries: Vec<Entry>,
+    /// Under which ballots they were accepted, where those do not name them.
+    pub acceptances: Acceptances,
     /// What was cut off the end because its write was never completed.
     pub torn: Option<TornTail>,
 }
@@ -86,16 +88,14 @@ pub(crate) fn recover<D: Disk>(disk: &D) -> Result<Recovery<D::File>, OpenError>
     let (replay, mut retired, pending) = (history.replay, history.retired, history.pending);
     let current = retired.pop_back().expect("the newest segment was just taken in");
     let replay = replay.expect("the newest segment was just taken in");
-    let (promise, begin, entries) = replay.finish().map_err(|why| OpenError::Damaged {
-        file: needed[0].file(),
-        offset: 0,
-        why,
-    })?;
+    let Replayed { promise, begin, entries, acceptances } = replay
+        .finish()
+        .map_err(|why| OpenError::Damaged { file: needed[0].file(), offset: 0, why })?;
     let torn = last.torn().map(|offset| TornTail { file: last.file.clone(), offset });
     let mut file = disk.open(&last.file)?;
     settle(&mut file, &last)?;
     Ok(Recovery {
-        recovered: Recovered { promise, begin, entries, torn: pending.or(torn) },
+        recovered: Recovered { promise, begin, entries, acceptances, torn: pending.or(torn) },
         retired,
         current,
         file,

@@ -1,9 +1,17 @@
 use althing_core::codec::Reader;
-use althing_core::{Ballot, Entry, Index, LogId, Record};
+use althing_core::{Acceptance, Acceptances, Ballot, Entry, Index, LogId, Record};
 
 use crate::frame::Kind;
 use crate::head::Head;
 use crate::wal::COMMIT_SIZE_MAX;
+
+/// What was replayed.
+pub(crate) struct Replayed {
+    pub(crate) promise: Ballot,
+    pub(crate) begin: LogId,
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) acceptances: Acceptances,
+}
 
 /// Turns the frames of a log, from its oldest needed segment on, back into the state they record.
 ///
@@ -15,20 +23,22 @@ pub(crate) struct Replay {
     begin: LogId,
     first: Index,
     entries: Vec<Entry>,
+    acceptances: Acceptances,
     /// The parts so far of a commit that is not complete.
     pending: Option<Vec<u8>>,
-    /// The highest index in an append since the caller last took it.
+    /// The highest index in an append or an acceptance since the caller last took it.
     reach: Index,
 }
 
 impl Replay {
     /// From the state that the oldest needed segment restates.
-    pub(crate) const fn new(head: &Head) -> Self {
+    pub(crate) fn new(head: &Head) -> Self {
         Self {
             promise: head.promise,
             begin: head.begin,
             first: head.last.next(),
             entries: Vec::new(),
+            acceptances: Acceptances::default(),
             pending: None,
             reach: Index::ZERO,
         }
@@ -39,7 +49,7 @@ impl Replay {
         self.pending.is_some()
     }
 
-    /// The highest index appended since the last call.
+    /// The highest index appended or accepted since the last call.
     pub(crate) fn take_reach(&mut self) -> Index {
         std::mem::take(&mut self.reach)
     }
@@ -74,11 +84,12 @@ impl Replay {
     }
 
     /// The state, if it is whole.
-    pub(crate) fn finish(self) -> Result<(Ballot, LogId, Vec<Entry>), &'static str> {
+    pub(crate) fn finish(self) -> Result<Replayed, &'static str> {
         if self.first > self.begin.index.next() {
             return Err("entries are needed that stand in no segment");
         }
-        Ok((self.promise, self.begin, self.entries))
+        let Self { promise, begin, entries, acceptances, .. } = self;
+        Ok(Replayed { promise, begin, entries, acceptances })
     }
 
     fn last(&self) -> Index {
@@ -94,6 +105,7 @@ impl Replay {
                 }
                 Record::Promise(ballot) => self.promise = ballot,
                 Record::Append(entries) => self.append(entries)?,
+                Record::Accept(acceptance) => self.accept(acceptance)?,
                 Record::Begin(id) => {
                     let kept = reader.bool().map_err(|_| "a record is malformed")?;
                     self.begin_after(id, kept)?;
@@ -120,7 +132,20 @@ impl Replay {
             self.entries.truncate(kept);
         }
         self.entries.extend(entries);
+        self.acceptances.truncate_from(first);
         self.reach = self.reach.max(self.last());
+        Ok(())
+    }
+
+    fn accept(&mut self, acceptance: Acceptance) -> Result<(), &'static str> {
+        if acceptance.through > self.last() || acceptance.through <= self.begin.index {
+            return Err("an acceptance covers what is not in the log");
+        }
+        if acceptance.ballot > self.promise {
+            return Err("an acceptance stands before the promise that goes with it");
+        }
+        self.acceptances.accept(acceptance);
+        self.reach = self.reach.max(acceptance.through);
         Ok(())
     }
 
@@ -130,6 +155,7 @@ impl Replay {
         }
         if !kept {
             self.entries.clear();
+            self.acceptances.clear();
             self.first = id.index.next();
         } else if id.index > self.last() {
             return Err("the log begins after its end");
@@ -138,6 +164,7 @@ impl Replay {
             self.entries.drain(..usize::try_from(gone).map_err(|_| "an index is too high")?);
             self.first = id.index.next();
         }
+        self.acceptances.begin_after(id.index);
         self.begin = id;
         Ok(())
     }
@@ -175,6 +202,14 @@ mod tests {
         bytes
     }
 
+    fn accept(index: u64, round: u64) -> Vec<u8> {
+        let ballot = Ballot::new(round, NodeId::new(1).expect("not zero"));
+        let mut bytes = Vec::new();
+        let acceptance = Acceptance { ballot, through: Index(index) };
+        Record::Accept(acceptance).encode(&mut Writer(&mut bytes));
+        bytes
+    }
+
     fn begin(index: u64, kept: bool) -> Vec<u8> {
         let mut bytes = Vec::new();
         Record::Begin(id(index)).encode(&mut Writer(&mut bytes));
@@ -198,7 +233,7 @@ mod tests {
             for record in records {
                 assert_eq!(replay.frame(WHOLE, &record), Ok(()), "{what}");
             }
-            let count = replay.finish().ok().map(|(_, _, entries)| entries.len());
+            let count = replay.finish().ok().map(|replayed| replayed.entries.len());
             assert_eq!(count, expected, "{what}");
         }
     }
@@ -214,6 +249,9 @@ mod tests {
             ("a begin beyond the end", WHOLE, begin(21, true)),
             ("a begin further back", WHOLE, begin(9, false)),
             ("a smaller promise", WHOLE, promise),
+            ("an acceptance beyond the end", WHOLE, accept(21, 1)),
+            ("an acceptance before the begin", WHOLE, accept(10, 1)),
+            ("an acceptance above the promise", WHOLE, accept(20, 2)),
             ("the end of a commit that has no start", part, append(21)),
             ("a record cut short", WHOLE, append(21)[..10].to_vec()),
             ("a begin cut short", WHOLE, begin(20, true)[..25].to_vec()),

@@ -172,5 +172,6 @@ fn reconcile<D: Disk>(
     })?;
     recovered.begin = id;
     recovered.entries.clear();
+    recovered.acceptances.clear();
     Ok(())
 }

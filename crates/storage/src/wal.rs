@@ -90,11 +90,12 @@ impl<D: Disk> Wal<D> {
             }
             wal.write_body()?;
             for record in records {
-                if let Record::Append(entries) = record
-                    && let Some(entry) = entries.last()
-                {
-                    wal.current.reach = wal.current.reach.max(entry.id.index);
-                }
+                let reach = match record {
+                    Record::Append(entries) => entries.last().map(|entry| entry.id.index),
+                    Record::Accept(acceptance) => Some(acceptance.through),
+                    Record::Promise(_) | Record::Begin(_) => None,
+                };
+                wal.current.reach = wal.current.reach.max(reach.unwrap_or_default());
             }
             wal.restated = Restated::of(&wal.outline);
             wal.buffer.shrink_to(FRAME_SIZE_MAX);

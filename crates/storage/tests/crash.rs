@@ -3,7 +3,7 @@
 mod common;
 
 use althing_core::codec::Writer;
-use althing_core::{Ballot, LogId, Random, Record};
+use althing_core::{Acceptance, Ballot, Index, LogId, Random, Record};
 use althing_storage::{OpenError, Opened, ReceiveOutcome, SnapshotStore, WalError};
 use common::{Fault, MemoryDisk, Model, Survival, entries, id, members, open};
 
@@ -26,7 +26,7 @@ fn life(seed: u64, length: usize) -> Vec<Step> {
     let mut round = 1;
     while steps.len() < length {
         let last = model.last().0;
-        let step = match random.below(10) {
+        let step = match random.below(11) {
             0 => {
                 round += 1;
                 Step::Commit(vec![Record::Promise(Ballot::new(round, common::node(1)))])
@@ -44,6 +44,14 @@ fn life(seed: u64, length: usize) -> Vec<Step> {
             }
             3 if random.chance(0.5) => Step::Receive(id(last + random.below(4), round + 1)),
             4 => Step::MakeSpare,
+            10 if last > model.begin.index.0 => {
+                // A new leader of Multi-Paxos proposes again what it found.
+                round += 1;
+                let ballot = Ballot::new(round, common::node(1));
+                let through = Index(last - random.below((last - model.begin.index.0).min(5)));
+                let accept = Record::Accept(Acceptance { ballot, through });
+                Step::Commit(vec![Record::Promise(ballot), accept])
+            }
             5 => Step::Commit(vec![Record::Append(entries(last + 1, 3, round, 20_000))]),
             _ => {
                 let size = random.below(9000) as usize;

@@ -227,7 +227,7 @@ fn a_newer_format_is_said_to_be_newer() {
     bytes[body..].copy_from_slice(&checksum.to_le_bytes());
     disk.put("identity", bytes);
     let error = open(&disk, 2).expect_err("it is newer");
-    assert_eq!(error, OpenError::NewerFormat { file: "identity".into(), found: 9, supported: 2 });
+    assert_eq!(error, OpenError::NewerFormat { file: "identity".into(), found: 9, supported: 3 });
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_folder_with_a_log_and_no_identity_is_refused() {
 fn a_folder_of_the_first_format_is_read_and_then_is_of_this_one() {
     let (disk, expected) = written();
     let first = |bytes: &mut Vec<u8>, version: usize, body: std::ops::Range<usize>, sum: usize| {
-        assert_eq!(bytes[version], 2);
+        assert_eq!(bytes[version], 3);
         bytes[version] = 1;
         let checksum = crc32c::crc32c(&bytes[body]);
         bytes[sum..sum + 4].copy_from_slice(&checksum.to_le_bytes());
@@ -259,7 +259,7 @@ fn a_folder_of_the_first_format_is_read_and_then_is_of_this_one() {
     }
     let opened = open(&disk, 2).expect("it is read");
     assert_eq!(Model::of(&opened.recovered), expected);
-    assert_eq!(disk.bytes("identity")[8], 2, "older programs must refuse it from now on");
+    assert_eq!(disk.bytes("identity")[8], 3, "older programs must refuse it from now on");
 
     // The header of the first format: magic, version, name, checksum.
     let mut header = b"ALTHSNAP".to_vec();

@@ -212,7 +212,8 @@ impl Raft {
     /// # Panics
     /// `restart` contradicts itself.
     pub fn new(id: NodeId, options: Options, restart: Restart, seed: u64, now: Time) -> Self {
-        let Restart { promise, configuration, begin, entries } = restart;
+        let Restart { promise, configuration, begin, entries, acceptances } = restart;
+        assert!(acceptances.is_empty(), "no entry of a Raft log is proposed twice");
         let forgets =
             cfg!(feature = "planted-bugs") && options.bug == Some(Bug::ForgetsConfiguration);
         let told = if forgets { &[][..] } else { &entries[..] };

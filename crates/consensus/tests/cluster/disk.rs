@@ -1,7 +1,7 @@
 use std::collections::VecDeque;
 
 use althing_consensus::Restart;
-use althing_core::{Ballot, Configuration, Entry, LogId, Op, Record};
+use althing_core::{Acceptances, Ballot, Configuration, Entry, LogId, Op, Record};
 
 /// A node's disk: what was issued and may be lost, and what is durable.
 ///
@@ -13,6 +13,7 @@ pub(super) struct Disk {
     promise: Ballot,
     begin: LogId,
     entries: Vec<Entry>,
+    acceptances: Acceptances,
     snapshot: Option<Snapshot>,
 }
 
@@ -79,6 +80,7 @@ impl Disk {
             configuration: snapshot.unwrap_or(founding).clone(),
             begin: self.begin,
             entries: self.entries.clone(),
+            acceptances: self.acceptances.clone(),
         }
     }
 
@@ -91,6 +93,7 @@ impl Disk {
             Record::Append(entries) => {
                 let from = entries[0].id.index;
                 self.entries.retain(|entry| entry.id.index < from);
+                self.acceptances.truncate_from(from);
                 let last = self.entries.last().map_or(self.begin, |entry| entry.id);
                 assert_eq!(last.index.next(), from, "a gap on the disk");
                 self.entries.extend(entries);
@@ -100,7 +103,17 @@ impl Disk {
             Record::Begin(begin) => {
                 let held = self.entries.iter().any(|entry| entry.id == begin);
                 self.entries.retain(|entry| held && entry.id.index > begin.index);
+                self.acceptances.begin_after(begin.index);
+                if !held {
+                    self.acceptances.clear();
+                }
                 self.begin = begin;
+            }
+            Record::Accept(acceptance) => {
+                let last = self.entries.last().map_or(self.begin, |entry| entry.id);
+                assert!(acceptance.through <= last.index, "an acceptance of what is not there");
+                assert!(acceptance.ballot <= self.promise, "an acceptance before its promise");
+                self.acceptances.accept(acceptance);
             }
         }
     }

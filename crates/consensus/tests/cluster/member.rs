@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use althing_consensus::raft::{Message, Options, Raft};
 use althing_consensus::{Chunk, Output, ProposalId, ReadId, Replica, Role, Status, Stored};
-use althing_core::{Change, Configuration, Entry, Index, LogId, NodeId, Op, Outbox, Record, Time};
+use althing_core::{
+    Acceptance, Change, Configuration, Entry, Index, LogId, NodeId, Op, Outbox, Record, Time,
+};
 
 use super::command::Mode;
 use super::disk::{Disk, Snapshot};
@@ -423,6 +425,9 @@ fn show_records(records: &[Record]) -> String {
         Record::Promise(ballot) => format!("promise {ballot}"),
         Record::Append(entries) => format!("append {}", show_entries(entries)),
         Record::Begin(begin) => format!("begin {begin}"),
+        Record::Accept(Acceptance { ballot, through }) => {
+            format!("accept {through} under {ballot}")
+        }
     });
     shown.collect::<Vec<_>>().join("; ")
 }

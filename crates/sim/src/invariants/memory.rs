@@ -2,7 +2,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use althing_core::codec::Writer;
-use althing_core::{Ballot, Configuration, Entry, Index, LogId, Payload, Record};
+use althing_core::{
+    Acceptance, Acceptances, Ballot, Configuration, Entry, Index, LogId, Payload, Record,
+};
 
 use crate::fold::Fold;
 
@@ -13,6 +15,8 @@ pub(super) struct Memory {
     pub(super) promise: Ballot,
     pub(super) begin: LogId,
     entries: VecDeque<Noted>,
+    /// For each of them, the greatest ballot under which it was accepted.
+    accepted: VecDeque<Ballot>,
     /// The configurations among them, with their places.
     configurations: Vec<(Index, Arc<Configuration>)>,
 }
@@ -41,14 +45,28 @@ impl Noted {
 }
 
 impl Memory {
-    pub(super) fn new(promise: Ballot, begin: LogId, entries: &[Entry]) -> Self {
+    pub(super) fn new(
+        promise: Ballot,
+        begin: LogId,
+        entries: &[Entry],
+        acceptances: &Acceptances,
+    ) -> Self {
         let mut memory = Self { promise, begin, ..Self::default() };
         memory.extend(entries);
+        acceptances.iter().for_each(|acceptance| memory.accept(acceptance));
         memory
+    }
+
+    fn accept(&mut self, Acceptance { ballot, through }: Acceptance) {
+        let covered = usize::try_from(through.since(self.begin.index)).unwrap_or(usize::MAX);
+        for accepted in self.accepted.iter_mut().take(covered) {
+            *accepted = ballot.max(*accepted);
+        }
     }
 
     fn extend(&mut self, entries: &[Entry]) {
         self.entries.extend(entries.iter().map(Noted::of));
+        self.accepted.extend(entries.iter().map(|entry| entry.id.ballot));
         self.configurations.extend(entries.iter().filter_map(configuration_of));
     }
 
@@ -89,13 +107,16 @@ impl Memory {
                 self.extend(entries);
             }
             Record::Begin(id) => self.begin_at(*id),
+            Record::Accept(acceptance) => self.accept(*acceptance),
         }
     }
 
     /// Entries from `from` on are no more.
     fn truncate(&mut self, from: Index) {
         let keep = from.0.saturating_sub(self.begin.index.0 + 1);
-        self.entries.truncate(usize::try_from(keep).unwrap_or(usize::MAX));
+        let keep = usize::try_from(keep).unwrap_or(usize::MAX);
+        self.entries.truncate(keep);
+        self.accepted.truncate(keep);
         self.configurations.retain(|(index, _)| *index < from);
     }
 
@@ -106,9 +127,11 @@ impl Memory {
         if self.holds(id) {
             let count = usize::try_from(id.index.since(self.begin.index)).unwrap_or(usize::MAX);
             self.entries.drain(..count);
+            self.accepted.drain(..count);
             self.configurations.retain(|(index, _)| *index > id.index);
         } else {
             self.entries.clear();
+            self.accepted.clear();
             self.configurations.clear();
         }
         self.begin = id;

@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use althing_consensus::{ProposalId, Role, Status};
-use althing_core::{Ballot, Configuration, Entry, Index, LogId, NodeId, Op, Record};
+use althing_core::{Acceptances, Ballot, Configuration, Entry, Index, LogId, NodeId, Op, Record};
 
 use members::{Members, agree};
 use memory::{Memory, Noted, configuration_of};
@@ -221,7 +221,7 @@ impl Checker {
         let issued = self.nodes.values().flat_map(|account| &account.issued);
         let issued = issued.flat_map(|(_, records)| records).flat_map(|record| match record {
             Record::Append(entries) => entries.iter().filter_map(configuration_of).collect(),
-            Record::Promise(_) | Record::Begin(_) => Vec::new(),
+            Record::Promise(_) | Record::Begin(_) | Record::Accept(_) => Vec::new(),
         });
         let mut all = written.cloned().chain(issued).filter(|(index, _)| index > committed);
         agree(last, &is_up) && all.all(|(_, configuration)| agree(&configuration, &is_up))
@@ -356,10 +356,10 @@ impl Checker {
         node: NodeId,
         promise: Ballot,
         begin: LogId,
-        entries: &[Entry],
+        (entries, acceptances): (&[Entry], &Acceptances),
         state: u64,
     ) {
-        let found = Memory::new(promise, begin, entries);
+        let found = Memory::new(promise, begin, entries, acceptances);
         let account = self.account(node);
         let mut expected = account.durable.clone();
         let mut fits = expected.is_as(&found);

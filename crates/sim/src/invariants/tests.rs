@@ -40,7 +40,7 @@ fn checker() -> Checker {
     let founding = Configuration::of(nodes.iter().copied());
     let mut checker = Checker::new(&nodes, &founding, false);
     for node in nodes {
-        checker.recovered(node, Ballot::ZERO, LogId::ZERO, &[], 0);
+        checker.recovered(node, Ballot::ZERO, LogId::ZERO, (&[], &Acceptances::default()), 0);
     }
     assert_eq!(checker.violations(), []);
     checker
@@ -179,7 +179,7 @@ fn a_node_comes_back_with_some_state_that_it_was_in_since_the_last_durable_one()
         ("something else", Ballot::ZERO, &other[..], false),
     ] {
         let mut checker = prepared();
-        checker.recovered(node(1), promise, LogId::ZERO, entries, 0);
+        checker.recovered(node(1), promise, LogId::ZERO, (entries, &Acceptances::default()), 0);
         let expected: &[Invariant] = if fits { &[] } else { &[Invariant::Recovery] };
         assert_eq!(broken(&checker), expected, "{name}");
     }
@@ -190,7 +190,7 @@ fn a_durable_snapshot_that_did_not_come_back() {
     let mut checker = checker();
     checker.snapshotted(node(1), id(1, 1, 5));
     checker.ended(node(1));
-    checker.recovered(node(1), Ballot::ZERO, LogId::ZERO, &[], 0);
+    checker.recovered(node(1), Ballot::ZERO, LogId::ZERO, (&[], &Acceptances::default()), 0);
     assert_eq!(broken(&checker), [Invariant::Recovery]);
 }
 
@@ -233,7 +233,7 @@ fn checker_of_five() -> Checker {
     let nodes: Vec<NodeId> = (1..=5).map(node).collect();
     let mut checker = Checker::new(&nodes, &members(1..=3, &[]), false);
     for node in nodes {
-        checker.recovered(node, Ballot::ZERO, LogId::ZERO, &[], 0);
+        checker.recovered(node, Ballot::ZERO, LogId::ZERO, (&[], &Acceptances::default()), 0);
     }
     checker.leads(node(1), &status(Role::Leader, Ballot::new(1, node(1)), 0));
     assert_eq!(checker.violations(), []);

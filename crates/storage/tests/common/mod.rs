@@ -8,8 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use althing_core::{
-    Ballot, ClusterId, Configuration, Disk, DiskError, DiskErrorKind, DiskFile, Entry, Index,
-    LogId, NodeId, Payload, Random, Record,
+    Acceptances, Ballot, ClusterId, Configuration, Disk, DiskError, DiskErrorKind, DiskFile, Entry,
+    Index, LogId, NodeId, Payload, Random, Record,
 };
 use althing_storage::{Identity, OpenError, Opened, Options, Recovered, Store};
 
@@ -321,6 +321,7 @@ pub(crate) struct Model {
     pub(crate) promise: Ballot,
     pub(crate) begin: LogId,
     pub(crate) entries: Vec<Entry>,
+    pub(crate) acceptances: Acceptances,
 }
 
 impl Model {
@@ -335,12 +336,18 @@ impl Model {
                 let kept = entries[0].id.index.since(self.begin.index.next());
                 self.entries.truncate(kept as usize);
                 self.entries.extend(entries.iter().cloned());
+                self.acceptances.truncate_from(entries[0].id.index);
             }
             Record::Begin(id) => {
                 let is_held = *id == self.begin || self.entries.iter().any(|entry| entry.id == *id);
                 self.entries.retain(|entry| is_held && entry.id.index > id.index);
                 self.begin = *id;
+                self.acceptances.begin_after(id.index);
+                if !is_held {
+                    self.acceptances.clear();
+                }
             }
+            Record::Accept(acceptance) => self.acceptances.accept(*acceptance),
         }
     }
 
@@ -353,8 +360,8 @@ impl Model {
     }
 
     pub(crate) fn of(recovered: &Recovered) -> Self {
-        let Recovered { promise, begin, entries, .. } = recovered.clone();
-        Self { promise, begin, entries }
+        let Recovered { promise, begin, entries, acceptances, .. } = recovered.clone();
+        Self { promise, begin, entries, acceptances }
     }
 }
 
