@@ -53,6 +53,7 @@ mod contract;
 mod log;
 pub mod paxos;
 pub mod raft;
+mod replication;
 
 pub use contract::{
     ChangeRefusal, Chunk, Message, Output, Proposal, ProposalId, ReadId, ReadRefusal, Refusal,

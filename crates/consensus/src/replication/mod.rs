@@ -1,0 +1,573 @@
+mod candidate;
+mod codec;
+mod configurations;
+mod follower;
+mod handover;
+mod journal;
+mod leader;
+mod membership;
+mod message;
+mod progress;
+mod reads;
+mod snapshot;
+mod taken;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use althing_core::{
+    Ballot, Change, Configuration, Entry, Gated, Index, LogId, NodeId, Op, Random, Time,
+};
+
+use crate::{
+    ChangeRefusal, Chunk, Log, Output, Proposal, ProposalId, ReadId, ReadRefusal, Refusal, Replica,
+    Restart, Status, Stored, TransferRefusal,
+};
+use candidate::Candidate;
+use configurations::Configurations;
+use follower::Follower;
+use handover::Handover;
+use journal::Journal;
+use leader::Leader;
+pub use message::{AppendOutcome, Body, Message};
+use snapshot::Receiving;
+
+/// What a group's members must agree on more or less, and what bounds them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// A follower that hears nothing for this long, up to twice this long, stands for election.
+    /// Default 1 s; at least five times `heartbeat_interval`.
+    pub election_timeout: Duration,
+    /// A leader speaks at least this often. Default 100 ms.
+    pub heartbeat_interval: Duration,
+    /// A message carries at most about this many bytes of entries, and at least one entry.
+    /// Default 1 MiB.
+    pub append_bytes_max: usize,
+    /// A follower is sent at most this many messages ahead of its answers. Default 128.
+    pub window_messages: usize,
+    /// A follower is sent at most about this many bytes ahead of its answers. Default 8 MiB.
+    pub window_bytes: usize,
+    /// A leader takes no proposal while it holds this many uncommitted bytes. Default 64 MiB.
+    pub uncommitted_bytes_max: usize,
+    /// Behind a snapshot the log keeps about this many bytes of entries for followers that are a
+    /// little late. Default 16 MiB.
+    pub keep_bytes: usize,
+    /// As long as a follower is being sent a snapshot, the log keeps up to about this many bytes of
+    /// entries that follow it. Default 512 MiB.
+    pub transfer_keep_bytes: usize,
+    /// A defect put in on purpose, to prove that the checkers find it. Without the crate's feature
+    /// `planted-bugs` it has no effect.
+    pub bug: Option<Bug>,
+}
+
+/// Defects that can be planted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bug {
+    /// A vote is given but not written down.
+    ForgetsVote,
+    /// Entries of earlier terms are committed by counting copies.
+    CommitsOldTerms,
+    /// The leader answers reads without asking whether it still leads.
+    ReadsUnconfirmed,
+    /// Followers say that entries are durable before they are.
+    AcknowledgesEarly,
+    /// A follower keeps its own entries where the leader has others.
+    KeepsConflicts,
+    /// Other voters take over in one step, without a joint configuration.
+    SkipsJoint,
+    /// A joint configuration is left before it is committed.
+    LeavesJointEarly,
+    /// Members are changed by a leader that has not committed anything yet, and before the last
+    /// change is committed: the mistake of 2015.
+    ChangesEarly,
+    /// A joint configuration is decided by its new voters alone.
+    AsksNewVotersOnly,
+    /// Learners count.
+    CountsLearners,
+    /// A leader counts itself, though it is being removed.
+    CountsItself,
+    /// An entry that is taken back leaves its configuration in force.
+    KeepsConfiguration,
+    /// After a restart the configurations in the log are forgotten.
+    ForgetsConfiguration,
+    /// A snapshot that comes in brings no configuration with it.
+    InstallsOldConfiguration,
+    /// A leader goes on after its removal.
+    StaysWhenRemoved,
+    /// A server that is being removed does not stand for election any more, though nobody else can
+    /// be elected.
+    LeavesSilently,
+    /// A learner stands for election.
+    LearnersStand,
+    /// A leader hands over to a server whose log is behind, and it is voted for all the same.
+    HandsOverBlindly,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            election_timeout: Duration::from_secs(1),
+            heartbeat_interval: Duration::from_millis(100),
+            append_bytes_max: 1 << 20,
+            window_messages: 128,
+            window_bytes: 8 << 20,
+            uncommitted_bytes_max: 64 << 20,
+            keep_bytes: 16 << 20,
+            transfer_keep_bytes: 512 << 20,
+            bug: None,
+        }
+    }
+}
+
+/// A Raft server.
+///
+/// # Invariants
+/// - `promise` (term and vote) never falls; its round is the current term.
+/// - `log.begin().index <= snapshot.index <= commit <= log.last().index`.
+/// - A leader's `promise` is its own vote, and is durable.
+/// - The configuration in force is the last one in the log, or where it begins.
+#[derive(Debug)]
+pub struct Raft {
+    id: NodeId,
+    configurations: Configurations,
+    /// Whose quorums decide: those of the configuration in force.
+    deciding: Arc<Configuration>,
+    /// All other members.
+    peers: Arc<[NodeId]>,
+    /// Somebody said that we were removed.
+    is_removed: bool,
+    options: Options,
+    random: Random,
+    promise: Ballot,
+    log: Log,
+    journal: Journal,
+    commit: Index,
+    /// The last entry covered by a durable snapshot of the state machine.
+    snapshot: LogId,
+    receiving: Option<Receiving>,
+    role: Role,
+    /// The leadership is, or was, to go to another server; what came of it is not told yet.
+    handover: Option<Handover>,
+    outgoing: Vec<Output<Message>>,
+    told: Told,
+}
+
+/// The three roles of section 5.1.
+#[derive(Debug)]
+enum Role {
+    Follower(Follower),
+    Candidate(Candidate),
+    Leader(Leader),
+}
+
+/// What the driver was told last, so that it hears only of changes.
+#[derive(Debug, PartialEq, Eq)]
+struct Told {
+    commit: Index,
+    round: u64,
+    leader: Option<NodeId>,
+    configuration: Arc<Configuration>,
+}
+
+impl Raft {
+    /// A server that starts, or starts again with what it remembers. `seed` spreads election
+    /// timeouts and should differ between the members.
+    ///
+    /// # Panics
+    /// `restart` contradicts itself.
+    pub fn new(id: NodeId, options: Options, restart: Restart, seed: u64, now: Time) -> Self {
+        let Restart { promise, configuration, begin, entries, acceptances } = restart;
+        assert!(acceptances.is_empty(), "no entry of a Raft log is proposed twice");
+        let forgets =
+            cfg!(feature = "planted-bugs") && options.bug == Some(Bug::ForgetsConfiguration);
+        let told = if forgets { &[][..] } else { &entries[..] };
+        let configurations = Configurations::new(begin.index, configuration, told.iter());
+        let current = Arc::clone(configurations.current());
+        // Entries are written behind the promise of their term. A snapshot that a leader sent is
+        // written elsewhere, and may have outlived the promise that was made when it came.
+        let promise = promise.max(Ballot::unvoted(begin.ballot.round));
+        let log = Log::new(begin, entries);
+        assert!(
+            promise.round >= log.last().ballot.round,
+            "the log holds term {} but the promise is only {promise}",
+            log.last().ballot.round
+        );
+        let mut random = Random::new(seed);
+        // Nothing is lost by asking early after a start: if a leader lives, stickiness protects it.
+        let patience = options.election_timeout;
+        let deadline = now + random.duration(patience / 10, patience / 3);
+        let mut raft = Self {
+            id,
+            configurations,
+            deciding: Arc::clone(&current),
+            peers: Arc::default(),
+            is_removed: false,
+            random,
+            promise,
+            journal: Journal::new(log.last().index),
+            commit: begin.index,
+            snapshot: begin,
+            receiving: None,
+            role: Role::Follower(Follower::new(None, now, deadline)),
+            handover: None,
+            outgoing: Vec::new(),
+            told: Told { commit: begin.index, round: 0, leader: None, configuration: current },
+            log,
+            options,
+        };
+        raft.configured();
+        raft
+    }
+
+    /// The current term.
+    pub const fn term(&self) -> u64 {
+        self.promise.round
+    }
+
+    /// The log that is held in memory.
+    pub const fn log(&self) -> &Log {
+        &self.log
+    }
+
+    fn has(&self, bug: Bug) -> bool {
+        cfg!(feature = "planted-bugs") && self.options.bug == Some(bug)
+    }
+
+    const fn leader(&self) -> Option<NodeId> {
+        match &self.role {
+            Role::Follower(follower) => follower.leader,
+            Role::Candidate(_) => None,
+            Role::Leader(_) => Some(self.id),
+        }
+    }
+
+    /// Sends at once.
+    fn send(&mut self, to: NodeId, body: Body) {
+        self.send_after(to, None, body);
+    }
+
+    /// Sends once everything recorded so far is durable.
+    fn send_durably(&mut self, to: NodeId, body: Body) {
+        let after = if self.has(Bug::AcknowledgesEarly) { None } else { self.journal.latest() };
+        self.send_after(to, after, body);
+    }
+
+    fn send_after(&mut self, to: NodeId, after: Option<Op>, body: Body) {
+        let message = Message { term: self.term(), body };
+        self.outgoing.push(Output::Send(Gated::new(to, after, message)));
+    }
+
+    /// A random moment between one and two election timeouts from now.
+    fn election_deadline(&mut self, now: Time) -> Time {
+        let patience = self.options.election_timeout;
+        now + self.random.duration(patience, patience * 2)
+    }
+
+    /// Becomes a follower of `leader` in `term`, which is the current one or greater.
+    fn follow(&mut self, now: Time, term: u64, leader: Option<NodeId>) {
+        assert!(term >= self.term(), "term {term} is below {}", self.term());
+        if term > self.term() {
+            self.promise = Ballot::unvoted(term);
+            self.journal.promise(self.promise);
+        }
+        // Only a leader's word or a granted vote buys more time, not a greater term alone.
+        let deadline = match &self.role {
+            Role::Follower(follower) => follower.deadline,
+            Role::Candidate(_) | Role::Leader(_) => self.election_deadline(now),
+        };
+        let before =
+            std::mem::replace(&mut self.role, Role::Follower(Follower::new(leader, now, deadline)));
+        match before {
+            Role::Leader(leader) => {
+                let reason = ReadRefusal::Deposed;
+                let refused = leader.reads.abandon().map(|id| Output::ReadRefused { id, reason });
+                self.outgoing.extend(refused);
+            }
+            Role::Follower(follower) => self.refuse_forwarded(follower.forward),
+            Role::Candidate(_) => {}
+        }
+    }
+
+    /// Whether this server has reason to believe that its leader lives: then nobody else should be
+    /// elected, and requests for votes are not even looked at (thesis, section 4.2.3).
+    fn follows_a_live_leader(&self, now: Time) -> bool {
+        match &self.role {
+            Role::Follower(follower) => {
+                follower.leader.is_some()
+                    && now.since(follower.heard_at) < self.options.election_timeout
+            }
+            Role::Candidate(_) => false,
+            // It would have stepped down.
+            Role::Leader(_) => true,
+        }
+    }
+
+    /// Tells the sender of a message of an old term about the current one.
+    fn refuse_old_term(&mut self, from: NodeId, body: &Body) {
+        match body {
+            Body::PreVote { .. } => self.send(from, Body::PreVoteReply { granted: false }),
+            Body::Vote { .. } => self.send(from, Body::VoteReply { granted: false }),
+            Body::Append { .. } | Body::Snapshot(_) => {
+                let hint = self.log.last();
+                let outcome = AppendOutcome::Rejected { previous: Index::ZERO, hint };
+                self.send(from, Body::AppendReply { round: 0, outcome });
+            }
+            Body::PreVoteReply { .. }
+            | Body::VoteReply { .. }
+            | Body::AppendReply { .. }
+            | Body::Commit { .. }
+            | Body::TimeoutNow
+            | Body::Removed
+            | Body::SnapshotReply { .. }
+            | Body::Propose { .. }
+            | Body::Refuse { .. }
+            | Body::Read { .. }
+            | Body::ReadReply { .. } => {}
+        }
+    }
+
+    fn dispatch(&mut self, now: Time, from: NodeId, body: Body) {
+        match body {
+            Body::PreVote { last } => self.pre_vote(from, last),
+            Body::PreVoteReply { granted } => self.pre_vote_reply(now, from, granted),
+            Body::Vote { last, handed_over } => self.vote(now, from, last, handed_over),
+            Body::VoteReply { granted } => self.vote_reply(now, from, granted),
+            Body::Append { previous, entries, commit, round } => {
+                self.hear_leader(now, from);
+                self.append(from, previous, entries, commit, round);
+            }
+            Body::AppendReply { round, outcome } => self.append_reply(now, from, round, outcome),
+            Body::Commit { commit } => self.commit_told(commit),
+            Body::Snapshot(chunk) => {
+                self.hear_leader(now, from);
+                self.snapshot_chunk(from, chunk);
+            }
+            Body::SnapshotReply { snapshot, offset } => {
+                self.snapshot_reply(now, from, snapshot, offset);
+            }
+            Body::TimeoutNow => self.stand_at_once(now),
+            Body::Removed => self.learn_removal(now),
+            Body::Propose { proposals } => self.propose_forwarded(from, proposals),
+            Body::Refuse { ids, reason } => {
+                let refused = ids.into_iter().map(|id| Output::Refused { id, reason });
+                self.outgoing.extend(refused);
+            }
+            Body::Read { id } => self.read_forwarded(from, id),
+            Body::ReadReply { id, index } => {
+                self.outgoing.push(Output::ReadReady { id, index });
+            }
+        }
+    }
+
+    fn tell_configuration(&mut self, outputs: &mut Vec<Output<Message>>) {
+        let current = self.configurations.current();
+        if Arc::ptr_eq(&self.told.configuration, current) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.told.configuration, Arc::clone(current));
+        if before != *current {
+            let index = self.configurations.index();
+            outputs.push(Output::Configured { index, configuration: Arc::clone(current) });
+        }
+    }
+
+    fn tell_changes(&mut self, outputs: &mut Vec<Output<Message>>) {
+        if self.commit > self.told.commit {
+            self.told.commit = self.commit;
+            outputs.push(Output::Commit { to: self.commit });
+        }
+        let (round, leader) = (self.term(), self.leader());
+        if (self.told.round, self.told.leader) != (round, leader) {
+            self.told.round = round;
+            self.told.leader = leader;
+            outputs.push(Output::Leader { round, leader });
+        }
+    }
+}
+
+impl Replica for Raft {
+    type Message = Message;
+
+    fn receive(&mut self, now: Time, from: NodeId, message: Message) {
+        if from == self.id {
+            return;
+        }
+        // Who is no member, as far as is known here, may well be one by now: a leader that was
+        // added lately, or a candidate that needs this very vote (thesis, section 4.1). But who was
+        // removed stays so.
+        let Message { term, body } = message;
+        if self.has_removed(from) {
+            self.answer_removed(from, &body);
+            return;
+        }
+        if body == Body::Removed {
+            self.learn_removal(now);
+            return;
+        }
+        let asks_for_a_vote =
+            matches!(body, Body::PreVote { .. } | Body::Vote { handed_over: false, .. });
+        if asks_for_a_vote && self.follows_a_live_leader(now) {
+            return;
+        }
+        if term > self.term() {
+            self.follow(now, term, None);
+        }
+        if term < self.term() {
+            self.refuse_old_term(from, &body);
+        } else {
+            self.dispatch(now, from, body);
+        }
+    }
+
+    fn tick(&mut self, now: Time) {
+        self.give_up_handover(now);
+        match &self.role {
+            Role::Follower(follower) if now >= follower.deadline => self.lose_patience(now),
+            Role::Candidate(candidate) if now >= candidate.deadline => self.lose_patience(now),
+            Role::Leader(_) => self.lead_on(now),
+            Role::Follower(_) | Role::Candidate(_) => {}
+        }
+    }
+
+    fn propose(
+        &mut self,
+        _now: Time,
+        id: ProposalId,
+        command: Arc<[u8]>,
+    ) -> Result<Ballot, Refusal> {
+        match &mut self.role {
+            Role::Leader(_) => self.append_command(command),
+            Role::Follower(follower) => {
+                let leader = follower.leader.ok_or(Refusal::NoLeader)?;
+                if follower.forward_bytes >= self.options.uncommitted_bytes_max {
+                    return Err(Refusal::Overloaded);
+                }
+                follower.forward_bytes += command.len();
+                follower.forward.push(Proposal { id, command });
+                Ok(Ballot::new(self.term(), leader))
+            }
+            Role::Candidate(_) => Err(Refusal::NoLeader),
+        }
+    }
+
+    fn read(&mut self, _now: Time, id: ReadId) {
+        match &mut self.role {
+            Role::Leader(leader) => leader.reads.ask(None, id, self.commit.max(leader.opening)),
+            Role::Follower(Follower { leader: Some(leader), .. }) => {
+                let leader = *leader;
+                self.send(leader, Body::Read { id });
+            }
+            Role::Follower(_) | Role::Candidate(_) => {
+                let reason = ReadRefusal::NoLeader;
+                self.outgoing.push(Output::ReadRefused { id, reason });
+            }
+        }
+    }
+
+    fn reconfigure(&mut self, now: Time, changes: &[Change]) -> Result<LogId, ChangeRefusal> {
+        self.change_members(now, changes)
+    }
+
+    fn transfer(&mut self, now: Time, to: NodeId) -> Result<(), TransferRefusal> {
+        self.begin_handover(now, to)
+    }
+
+    fn persisted(&mut self, now: Time, op: Op) {
+        self.journal.persisted(op, &self.log);
+        match &self.role {
+            Role::Candidate(_) => self.own_vote_persisted(now, op),
+            Role::Leader(_) => self.advance_commit(),
+            Role::Follower(_) => {}
+        }
+    }
+
+    fn snapshotted(&mut self, now: Time, snapshot: LogId) {
+        if snapshot.index <= self.snapshot.index {
+            return;
+        }
+        assert!(snapshot.index <= self.commit, "a snapshot of {snapshot}, which is not committed");
+        self.snapshot = snapshot;
+        self.journal.begin(snapshot);
+        self.compact(now);
+    }
+
+    fn chunk_loaded(&mut self, now: Time, to: NodeId, chunk: Option<Chunk>) {
+        self.send_chunk(now, to, chunk);
+    }
+
+    fn chunk_stored(&mut self, _now: Time, snapshot: LogId, stored: Stored) {
+        self.store_chunk(snapshot, stored);
+    }
+
+    fn drain(&mut self, now: Time, outputs: &mut Vec<Output<Message>>) {
+        match &self.role {
+            Role::Leader(_) => self.replicate(now),
+            Role::Follower(_) => {
+                self.answer_leader();
+                self.forward_proposals();
+            }
+            Role::Candidate(_) => {}
+        }
+        self.tell_configuration(outputs);
+        if let Some((op, records)) = self.journal.issue(&self.log) {
+            outputs.push(Output::Persist { op, records });
+        }
+        self.finish_handover();
+        outputs.append(&mut self.outgoing);
+        self.tell_changes(outputs);
+    }
+
+    fn wake_at(&self) -> Time {
+        let by_role = match &self.role {
+            // Who cannot lead only waits to find out that its leader is gone.
+            Role::Follower(follower) if follower.leader.is_none() && !self.may_stand() => {
+                Time::NEVER
+            }
+            Role::Follower(follower) => follower.deadline,
+            Role::Candidate(candidate) => candidate.deadline,
+            Role::Leader(leader) => leader.heartbeat_at.min(leader.quorum_check_at),
+        };
+        self.handover.as_ref().map_or(by_role, |handover| by_role.min(handover.deadline()))
+    }
+
+    fn committed(&self, after: Index, bytes_max: usize) -> impl Iterator<Item = &Entry> {
+        let commit = self.commit;
+        let mut bytes = 0;
+        self.log
+            .entries_from(after.next())
+            .take_while(move |entry| entry.id.index <= commit)
+            .take_while(move |entry| {
+                let first = bytes == 0;
+                bytes += 1 + entry.payload.size();
+                first || bytes <= bytes_max
+            })
+    }
+
+    fn configuration_at(&self, index: Index) -> Option<&Arc<Configuration>> {
+        self.configurations.at(index).filter(|configuration| !configuration.is_empty())
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            role: match &self.role {
+                Role::Follower(_) => crate::Role::Follower,
+                Role::Candidate(_) => crate::Role::Candidate,
+                Role::Leader(_) => crate::Role::Leader,
+            },
+            promise: self.promise,
+            leader: self.leader(),
+            last: self.log.last(),
+            durable: self.journal.durable(),
+            commit: self.commit,
+            begin: self.log.begin(),
+            matched: match &self.role {
+                Role::Leader(leader) => leader.matched().collect(),
+                Role::Follower(_) | Role::Candidate(_) => Vec::new(),
+            },
+            standing: self.standing(),
+            configuration: Arc::clone(self.configurations.current()),
+            configured: self.configurations.index(),
+            transferring: self.handover.as_ref().map(Handover::to),
+        }
+    }
+}
