@@ -53,7 +53,7 @@ mod contract;
 mod log;
 pub mod paxos;
 pub mod raft;
-mod replication;
+pub mod replication;
 
 pub use contract::{
     ChangeRefusal, Chunk, Message, Output, Proposal, ProposalId, ReadId, ReadRefusal, Refusal,

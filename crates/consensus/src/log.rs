@@ -88,6 +88,18 @@ impl Log {
         }
     }
 
+    /// The last entry that is named by a smaller ballot than `ballot` and is not after `index`, or
+    /// where the log begins.
+    pub fn last_below(&self, ballot: Ballot, index: Index) -> Index {
+        let (front, back) = self.entries.as_slices();
+        let below = |entry: &Entry| entry.id.ballot < ballot;
+        let count = match back.first() {
+            Some(first) if below(first) => front.len() + back.partition_point(below),
+            Some(_) | None => front.partition_point(below),
+        };
+        self.begin.index.plus(count as u64).min(index.max(self.begin.index))
+    }
+
     /// Adds an entry at the end.
     ///
     /// # Panics
@@ -164,6 +176,24 @@ mod tests {
             (id(9, 2), id(2, 3)),
         ] {
             assert_eq!(log.last_at_or_below(asked), expected, "asked {asked}");
+        }
+    }
+
+    #[test]
+    fn what_a_ballot_did_not_propose_ends_where_its_entries_begin() {
+        let mut log = log(id(2, 3), &[2, 4, 4, 7]); // 4@2 5@4 6@4 7@7
+        for (round, index, expected) in
+            [(7, 9, 6), (7, 5, 5), (8, 9, 7), (4, 7, 4), (2, 7, 3), (7, 1, 3)]
+        {
+            let below = log.last_below(Ballot::unvoted(round), Index(index));
+            assert_eq!(below, Index(expected), "below {round} up to {index}");
+        }
+        // Also where the ring of entries has gone around its end.
+        for index in 8..20 {
+            log.compact_to(Index(index - 3));
+            log.append(Entry { id: id(index, index), payload: Payload::Opening });
+            let below = log.last_below(Ballot::unvoted(index), Index(index));
+            assert_eq!(below, Index(index - 1));
         }
     }
 

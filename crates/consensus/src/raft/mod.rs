@@ -18,12 +18,12 @@
 //!
 //! | rule | place |
 //! |---|---|
-//! | terms: a greater one is adopted, a smaller one refused (5.1) | `replication`, `receive` |
-//! | who gets a vote (5.2, 5.4.1) | `follower.rs`, `vote` |
+//! | terms: a greater one is adopted, a smaller one refused (5.1) | `mod.rs`, `receive` |
+//! | who gets a vote (5.2, 5.4.1) | `election.rs` here, `vote` |
 //! | pre-vote (thesis 9.6) | `candidate.rs` |
-//! | a live leader is not voted against (thesis 4.2.3) | `replication`, `follows_a_live_leader` |
+//! | a live leader is not voted against (thesis 4.2.3) | `mod.rs`, `follows_a_live_leader` |
 //! | the consistency check, conflicts (5.3) | `follower.rs`, `append` |
-//! | commitment, only of the own term by counting (5.4.2) | `leader.rs`, `advance_commit` |
+//! | commitment, only of the own term by counting (5.4.2) | `election.rs` here, `is_decided` |
 //! | the window of messages and bytes per follower | `progress.rs` |
 //! | a follower's proposal is appended once, however often it comes | `taken.rs` |
 //! | linearizable reads (thesis 6.4) | `reads.rs` |
@@ -36,4 +36,14 @@
 //! # Left out
 //! Reads by lease (thesis 6.4.1).
 
-pub use crate::replication::{AppendOutcome, Body, Bug, Message, Options, Raft};
+mod election;
+
+use crate::replication::{self, Machine};
+
+pub use crate::replication::{AppendOutcome, Bug, Options};
+pub use election::{Ask, Terms};
+
+/// A Raft server.
+pub type Raft = Machine<Terms>;
+/// What one Raft server says to another.
+pub type Message = replication::Message<Terms>;

@@ -1,46 +1,50 @@
 use std::collections::BTreeSet;
 
-use althing_core::{Ballot, NodeId, Op, Quorum, Time};
+use althing_core::{NodeId, Op, Quorum, Time};
 
 use super::message::Body;
-use super::{Raft, Role};
+use super::{Bug, Machine, Protocol, Role};
 
 /// A server that wants to lead.
 #[derive(Debug)]
-pub(super) struct Candidate {
-    stage: Stage,
+pub(crate) struct Candidate<P: Protocol> {
+    pub(crate) stage: Stage<P>,
     /// Who is in favour.
-    granted: BTreeSet<NodeId>,
+    pub(crate) granted: BTreeSet<NodeId>,
     /// When it tries again.
-    pub(super) deadline: Time,
+    pub(crate) deadline: Time,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    /// It asks who would vote for it (thesis, section 9.6).
+#[derive(Debug)]
+pub(crate) enum Stage<P: Protocol> {
+    /// It asks who would have it lead (thesis, section 9.6).
     PreVote,
-    /// It opened a term and asks for votes (section 5.2). Its own vote counts once it is durable.
-    Vote { own_vote: Op },
+    /// It opened an epoch and asks to lead it.
+    Asked {
+        /// What it promised itself counts once this is durable.
+        own_promise: Op,
+        asking: P::Asking,
+    },
 }
 
-impl Raft {
+impl<P: Protocol> Machine<P> {
     /// Nobody leads, as far as we can hear. A server that does not vote does not lead either, and
     /// waits.
     pub(super) fn lose_patience(&mut self, now: Time) {
         if self.may_stand() {
             self.ask_for_pre_votes(now);
         } else {
-            self.follow(now, self.term(), None);
+            self.follow(now, self.epoch(), None);
         }
     }
 
     /// Would we be elected?
     fn ask_for_pre_votes(&mut self, now: Time) {
         self.drop_forwarded();
-        self.stand(now, Stage::PreVote);
-        let last = self.log.last();
+        self.candidate(now, Stage::PreVote);
+        let question = P::pre_vote(self);
         for peer in self.fellow_voters() {
-            self.send(peer, Body::PreVote { last });
+            self.send(peer, Body::Ask(question.clone()));
         }
         self.count_grant(now, self.id);
     }
@@ -52,59 +56,58 @@ impl Raft {
         }
     }
 
-    /// We would, or the leader wants us to: open the next term, vote for ourselves, ask for the
-    /// others' votes.
-    fn ask_for_votes(&mut self, now: Time, handed_over: bool) {
-        self.promise = Ballot::new(self.term() + 1, self.id);
-        self.journal.promise(self.promise);
-        let own_vote = self.journal.latest().expect("the vote was just recorded");
-        self.stand(now, Stage::Vote { own_vote });
-        let last = self.log.last();
-        for peer in self.fellow_voters() {
-            self.send_durably(peer, Body::Vote { last, handed_over });
-        }
-    }
-
     /// The leader hands its leadership over to us (thesis, section 3.10): nobody needs to be asked
     /// first whether it is time.
     pub(super) fn stand_at_once(&mut self, now: Time) {
         if !matches!(self.role, Role::Leader(_)) && self.may_stand() {
             self.drop_forwarded();
-            self.ask_for_votes(now, true);
+            P::stand(self, now, true);
         }
     }
 
-    pub(super) fn own_vote_persisted(&mut self, now: Time, op: Op) {
-        let counts = matches!(&self.role,
-            Role::Candidate(Candidate { stage: Stage::Vote { own_vote }, .. }) if *own_vote <= op);
-        if counts {
-            self.count_grant(now, self.id);
-        }
+    /// Becomes the candidate of an epoch of its own, which it has promised itself.
+    pub(crate) fn candidate_of_own(&mut self, now: Time, asking: P::Asking) {
+        let own_promise = self.journal.latest().expect("the promise was just recorded");
+        self.candidate(now, Stage::Asked { own_promise, asking });
     }
 
-    pub(super) fn vote_reply(&mut self, now: Time, from: NodeId, granted: bool) {
-        let asked =
-            matches!(&self.role, Role::Candidate(c) if matches!(c.stage, Stage::Vote { .. }));
-        if granted && asked {
-            self.count_grant(now, from);
-        }
-    }
-
-    fn stand(&mut self, now: Time, stage: Stage) {
+    fn candidate(&mut self, now: Time, stage: Stage<P>) {
         let deadline = self.election_deadline(now);
         self.role = Role::Candidate(Candidate { stage, granted: BTreeSet::new(), deadline });
     }
 
-    fn count_grant(&mut self, now: Time, from: NodeId) {
+    /// Whether it opened an epoch and waits for the others' answers.
+    pub(crate) fn has_asked(&self) -> bool {
+        matches!(&self.role, Role::Candidate(c) if matches!(c.stage, Stage::Asked { .. }))
+    }
+
+    /// Follower: somebody may be about to lead, so it waits once more.
+    pub(crate) fn be_patient(&mut self, now: Time) {
+        let deadline = self.election_deadline(now);
+        if let Role::Follower(follower) = &mut self.role {
+            follower.deadline = deadline;
+        }
+    }
+
+    /// Whether what the candidate promised itself is durable once `op` is.
+    pub(crate) fn own_promise_counts(&self, op: Op) -> bool {
+        matches!(&self.role, Role::Candidate(Candidate {
+            stage: Stage::Asked { own_promise, .. }, ..
+        }) if *own_promise <= op)
+    }
+
+    pub(crate) fn count_grant(&mut self, now: Time, from: NodeId) {
+        let hurries = self.has(Bug::NeedsOnePromise);
         let Role::Candidate(candidate) = &mut self.role else { return };
         candidate.granted.insert(from);
         let granted = &candidate.granted;
-        if !self.deciding.is_phase_one(&|node| granted.contains(&node)) {
+        let hurries = hurries && granted.len() >= 2;
+        if !hurries && !self.deciding.is_phase_one(&|node| granted.contains(&node)) {
             return;
         }
         match candidate.stage {
-            Stage::PreVote => self.ask_for_votes(now, false),
-            Stage::Vote { .. } => self.lead(now),
+            Stage::PreVote => P::stand(self, now, false),
+            Stage::Asked { .. } => P::elected(self, now),
         }
     }
 

@@ -1,35 +1,24 @@
 use althing_core::codec::{DecodeError, Reader, Writer};
-use althing_core::{Entry, decode_entries, encode_entries};
+use althing_core::{Entry, Index, decode_entries, encode_entries};
 
 use super::message::{AppendOutcome, Body, Message};
+use super::protocol::{Ask, Protocol};
 use crate::{Chunk, Proposal, ProposalId, ReadId, Refusal};
 
 /// The largest piece of a snapshot that is read from a peer, in bytes.
 const CHUNK_SIZE_MAX: usize = 4 << 20;
 
-impl crate::Message for Message {
-    const PROTOCOL: &'static str = "raft/2";
+impl<P: Protocol> crate::Message for Message<P> {
+    const PROTOCOL: &'static str = P::NAME;
 
     fn encode(&self, writer: &mut Writer<'_>) {
-        writer.u64(self.term);
+        P::encode_epoch(self.epoch, writer);
         match &self.body {
-            Body::PreVote { last } => {
-                writer.u8(1);
-                writer.log_id(*last);
-            }
             Body::PreVoteReply { granted } => {
                 writer.u8(2);
                 writer.bool(*granted);
             }
-            Body::Vote { last, handed_over } => {
-                writer.u8(3);
-                writer.log_id(*last);
-                writer.bool(*handed_over);
-            }
-            Body::VoteReply { granted } => {
-                writer.u8(4);
-                writer.bool(*granted);
-            }
+            Body::Ask(ask) => ask.encode(writer),
             Body::Append { previous, entries, commit, round } => {
                 writer.u8(5);
                 writer.log_id(*previous);
@@ -78,12 +67,9 @@ impl crate::Message for Message {
     }
 
     fn decode(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        let term = reader.count()?;
+        let epoch = P::decode_epoch(reader)?;
         let body = match reader.u8()? {
-            1 => Body::PreVote { last: reader.log_id()? },
             2 => Body::PreVoteReply { granted: reader.bool()? },
-            3 => Body::Vote { last: reader.log_id()?, handed_over: reader.bool()? },
-            4 => Body::VoteReply { granted: reader.bool()? },
             5 => decode_append(reader)?,
             6 => Body::AppendReply { round: reader.u64()?, outcome: decode_outcome(reader)? },
             7 => Body::Commit { commit: reader.log_id()? },
@@ -95,9 +81,9 @@ impl crate::Message for Message {
             13 => Body::ReadReply { id: ReadId(reader.u64()?), index: reader.index()? },
             14 => Body::TimeoutNow,
             15 => Body::Removed,
-            tag => return Err(DecodeError::UnknownTag { what: "message", tag }),
+            tag => Body::Ask(P::Ask::decode(tag, reader)?),
         };
-        Ok(Self { term, body })
+        Ok(Self { epoch, body })
     }
 }
 
@@ -150,18 +136,24 @@ fn encode_refuse(ids: &[ProposalId], reason: Refusal, writer: &mut Writer<'_>) {
     }
 }
 
-fn decode_append(reader: &mut Reader<'_>) -> Result<Body, DecodeError> {
+fn decode_append<P: Protocol>(reader: &mut Reader<'_>) -> Result<Body<P>, DecodeError> {
     let previous = reader.log_id()?;
     let commit = reader.index()?;
     let round = reader.u64()?;
     let entries = decode_entries(reader)?;
-    if entries.first().is_some_and(|first| first.id.index != previous.index.next()) {
+    require_following(previous.index, &entries)?;
+    Ok(Body::Append { previous, entries, commit, round })
+}
+
+/// Fails unless the entries are a piece of a log that comes right after `previous`.
+pub(crate) fn require_following(previous: Index, entries: &[Entry]) -> Result<(), DecodeError> {
+    if entries.first().is_some_and(|first| first.id.index != previous.next()) {
         return Err(DecodeError::Invalid { what: "entries that do not follow the previous one" });
     }
     if !entries.is_sorted_by_key(|entry| entry.id.ballot) {
         return Err(DecodeError::Invalid { what: "entries with falling ballots" });
     }
-    Ok(Body::Append { previous, entries, commit, round })
+    Ok(())
 }
 
 fn decode_chunk(reader: &mut Reader<'_>) -> Result<Chunk, DecodeError> {
@@ -185,7 +177,7 @@ fn decode_proposals(reader: &mut Reader<'_>) -> Result<Vec<Proposal>, DecodeErro
     Ok(proposals)
 }
 
-fn decode_refuse(reader: &mut Reader<'_>) -> Result<Body, DecodeError> {
+fn decode_refuse<P: Protocol>(reader: &mut Reader<'_>) -> Result<Body<P>, DecodeError> {
     let reason = match reader.u8()? {
         0 => Refusal::NoLeader,
         1 => Refusal::Overloaded,
@@ -206,8 +198,9 @@ mod tests {
 
     use super::*;
     use crate::Message as _;
+    use crate::raft::{Ask, Terms};
 
-    fn one_of_each() -> Vec<Body> {
+    fn one_of_each() -> Vec<Body<Terms>> {
         let node = NodeId::new(3).expect("not zero");
         let id = |index| LogId::new(Ballot::new(7, node), Index(index));
         let entries = vec![
@@ -217,12 +210,12 @@ mod tests {
         ];
         let chunk = Chunk { snapshot: id(9), offset: 4, data: b"bytes"[..].into(), last: true };
         vec![
-            Body::PreVote { last: id(4) },
+            Body::Ask(Ask::PreVote { last: id(4) }),
             Body::PreVoteReply { granted: true },
-            Body::Vote { last: LogId::ZERO, handed_over: true },
+            Body::Ask(Ask::Vote { last: LogId::ZERO, handed_over: true }),
             Body::TimeoutNow,
             Body::Removed,
-            Body::VoteReply { granted: false },
+            Body::Ask(Ask::VoteReply { granted: false }),
             Body::Append { previous: id(4), entries, commit: Index(3), round: 8 },
             Body::AppendReply { round: 1, outcome: AppendOutcome::Accepted { matched: Index(6) } },
             Body::AppendReply {
@@ -244,14 +237,14 @@ mod tests {
     #[test]
     fn every_message_comes_back_as_it_went_and_no_prefix_of_it_does() {
         for body in one_of_each() {
-            let message = Message { term: 7, body };
+            let message = Message { epoch: Ballot::unvoted(7), body };
             let mut bytes = Vec::new();
             message.encode(&mut Writer(&mut bytes));
             let mut reader = Reader::new(&bytes);
-            assert_eq!(Message::decode(&mut reader).as_ref(), Ok(&message));
+            assert_eq!(Message::<Terms>::decode(&mut reader).as_ref(), Ok(&message));
             assert_eq!(reader.finish(), Ok(()));
             for cut in 0..bytes.len() {
-                let decoded = Message::decode(&mut Reader::new(&bytes[..cut]));
+                let decoded = Message::<Terms>::decode(&mut Reader::new(&bytes[..cut]));
                 assert!(decoded.is_err(), "{message} cut at {cut}");
             }
         }
@@ -262,12 +255,12 @@ mod tests {
         let mut random = Random::new(1);
         for body in one_of_each() {
             let mut bytes = Vec::new();
-            Message { term: 7, body }.encode(&mut Writer(&mut bytes));
+            Message { epoch: Ballot::unvoted(7), body }.encode(&mut Writer(&mut bytes));
             for _ in 0..2_000 {
                 let mut damaged = bytes.clone();
                 let at = random.below(damaged.len() as u64) as usize;
                 damaged[at] = random.next_u64() as u8;
-                let _decoded = Message::decode(&mut Reader::new(&damaged));
+                let _decoded = Message::<Terms>::decode(&mut Reader::new(&damaged));
             }
         }
     }

@@ -9,7 +9,7 @@ use althing_core::{Configuration, Entry, Index, Payload};
 /// - There is always one. The first is where the log begins, from a snapshot or from the founding
 ///   of the group; the others stand in entries of the log, at ascending places.
 #[derive(Debug)]
-pub(super) struct Configurations(VecDeque<(Index, Arc<Configuration>)>);
+pub(crate) struct Configurations(VecDeque<(Index, Arc<Configuration>)>);
 
 impl Configurations {
     /// Those of a log that begins after `begin` with these members.
@@ -42,7 +42,7 @@ impl Configurations {
     }
 
     /// The one that held at `index`; `None` before the log begins.
-    pub(super) fn at(&self, index: Index) -> Option<&Arc<Configuration>> {
+    pub(crate) fn at(&self, index: Index) -> Option<&Arc<Configuration>> {
         self.0.iter().rev().find(|(at, _)| *at <= index).map(|(_, configuration)| configuration)
     }
 

@@ -1,12 +1,12 @@
-use althing_core::{Ballot, Entry, Index, LogId, NodeId, Payload, Time};
+use althing_core::{Entry, Index, LogId, NodeId, Payload, Time};
 
 use super::message::{AppendOutcome, Body};
-use super::{Bug, Raft, Role};
+use super::{Bug, Machine, Protocol, Role};
 use crate::{Output, Proposal, Refusal};
 
 /// A server that takes its log from a leader, or waits for one.
 #[derive(Debug)]
-pub(super) struct Follower {
+pub(crate) struct Follower {
     pub(super) leader: Option<NodeId>,
     /// When the leader was heard last.
     pub(super) heard_at: Time,
@@ -44,54 +44,18 @@ impl Follower {
     }
 }
 
-impl Raft {
-    /// Whether a candidate with this last entry may have a vote: its log is at least as up to date
-    /// as ours (5.4.1).
-    fn is_up_to_date(&self, last: LogId) -> bool {
-        last >= self.log.last()
-    }
-
-    /// Someone asks whether it would get a vote in the next term.
-    pub(super) fn pre_vote(&mut self, from: NodeId, last: LogId) {
-        let granted = self.is_up_to_date(last);
-        self.send(from, Body::PreVoteReply { granted });
-    }
-
-    /// A candidate asks for the vote of this term (5.2, 5.4.1).
-    pub(super) fn vote(&mut self, now: Time, from: NodeId, last: LogId, handed_over: bool) {
-        let free = self.promise.node.is_none() || self.promise.node == Some(from);
-        let blindly = handed_over && self.has(Bug::HandsOverBlindly);
-        let granted = free && (self.is_up_to_date(last) || blindly);
-        if granted {
-            if let Role::Candidate(_) = self.role {
-                // It only asked whether it would be elected; now it wants someone else to be.
-                self.follow(now, self.term(), None);
-            }
-            if self.promise.node.is_none() {
-                self.promise = Ballot::new(self.term(), from);
-                if !self.has(Bug::ForgetsVote) {
-                    self.journal.promise(self.promise);
-                }
-            }
-            let deadline = self.election_deadline(now);
-            if let Role::Follower(follower) = &mut self.role {
-                follower.deadline = deadline;
-            }
-        }
-        self.send_durably(from, Body::VoteReply { granted });
-    }
-
-    /// The leader of this term spoke.
+impl<P: Protocol> Machine<P> {
+    /// The leader of this epoch spoke.
     pub(super) fn hear_leader(&mut self, now: Time, from: NodeId) {
         if let Role::Candidate(_) = self.role {
-            self.follow(now, self.term(), Some(from));
+            self.follow(now, self.epoch(), Some(from));
         }
         let deadline = self.election_deadline(now);
         match &mut self.role {
             Role::Follower(follower) => {
                 assert!(
                     follower.leader.is_none_or(|leader| leader == from),
-                    "two leaders in one term: {:?} and {from}",
+                    "two leaders in one epoch: {:?} and {from}",
                     follower.leader
                 );
                 follower.leader = Some(from);
@@ -99,7 +63,7 @@ impl Raft {
                 follower.deadline = deadline;
             }
             Role::Candidate(_) | Role::Leader(_) => {
-                panic!("two leaders in term {}: {} and {from}", self.promise.round, self.id)
+                panic!("two leaders in {}: {} and {from}", self.epoch(), self.id)
             }
         }
     }
@@ -126,11 +90,12 @@ impl Raft {
         for entry in entries.into_iter().skip_while(|entry| entry.id.index <= begin.index) {
             self.append_entry(entry);
         }
+        P::agreed(self, matched);
         self.commit = self.commit.max(commit.min(matched));
         self.owe(matched, round, heartbeat);
     }
 
-    fn append_entry(&mut self, entry: Entry) {
+    pub(crate) fn append_entry(&mut self, entry: Entry) {
         let index = entry.id.index;
         if self.log.contains(entry.id) {
             return;
@@ -142,6 +107,7 @@ impl Raft {
             assert!(index > self.commit, "the leader overwrites {index}, which is committed");
             self.log.truncate_from(index);
             self.journal.truncate_from(index);
+            self.acceptances.truncate_from(index);
             self.configuration_taken_back(index);
         }
         if let Payload::Configuration(configuration) = &entry.payload {
@@ -178,8 +144,10 @@ impl Raft {
         let Some(Owed { matched, round, heartbeat }) = follower.owed.take() else { return };
         let read_waits = round > follower.round_answered;
         follower.round_answered = follower.round_answered.max(round);
-        let reply =
-            |matched| Body::AppendReply { round, outcome: AppendOutcome::Accepted { matched } };
+        let reply = |matched| Body::<P>::AppendReply {
+            round,
+            outcome: AppendOutcome::Accepted { matched },
+        };
         let durable = self.journal.durable();
         let promised = self.journal.promised();
         if matched <= durable {

@@ -1,7 +1,7 @@
-use althing_core::{NodeId, Time};
+use althing_core::{Ballot, NodeId, Time};
 
 use super::message::Body;
-use super::{Bug, Raft, Role};
+use super::{Bug, Machine, Protocol, Role};
 use crate::{Output, TransferOutcome, TransferRefusal};
 
 /// A leadership on its way to another server (thesis, section 3.10).
@@ -14,8 +14,8 @@ use crate::{Output, TransferOutcome, TransferRefusal};
 #[derive(Debug)]
 pub(super) struct Handover {
     to: NodeId,
-    /// The term that is to end.
-    term: u64,
+    /// The epoch that is to end.
+    epoch: Ballot,
     deadline: Time,
     /// Whether the other was asked to stand.
     asked: bool,
@@ -31,7 +31,7 @@ impl Handover {
     }
 }
 
-impl Raft {
+impl<P: Protocol> Machine<P> {
     pub(super) fn begin_handover(&mut self, now: Time, to: NodeId) -> Result<(), TransferRefusal> {
         if !matches!(self.role, Role::Leader(_)) {
             return Err(TransferRefusal::NotLeader(self.leader()));
@@ -46,14 +46,14 @@ impl Raft {
             return Err(TransferRefusal::UnderWay(handover.to));
         }
         let deadline = now + self.options.election_timeout;
-        self.handover = Some(Handover { to, term: self.term(), deadline, asked: false });
+        self.handover = Some(Handover { to, epoch: self.epoch(), deadline, asked: false });
         Ok(())
     }
 
     /// Whether the leadership is on its way to another server, so that nothing may be added to the
     /// log that this one does not have.
     pub(super) fn is_handing_over(&self) -> bool {
-        self.handover.as_ref().is_some_and(|handover| handover.term == self.term())
+        self.handover.as_ref().is_some_and(|handover| handover.epoch == self.epoch())
     }
 
     /// Leader: asks the other to stand, once its log is as long as ours; with every heartbeat
@@ -78,10 +78,10 @@ impl Raft {
         }
     }
 
-    /// Tells what came of it, once it is known who leads a later term.
+    /// Tells what came of it, once it is known who leads a later epoch.
     pub(super) fn finish_handover(&mut self) {
         let Some(handover) = &self.handover else { return };
-        if self.term() == handover.term {
+        if self.epoch() == handover.epoch {
             return;
         }
         let Some(leader) = self.leader() else { return };

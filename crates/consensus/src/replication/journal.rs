@@ -1,17 +1,17 @@
 use std::collections::VecDeque;
 
-use althing_core::{Ballot, Entry, Index, LogId, Op, Record};
+use althing_core::{Acceptance, Ballot, Entry, Index, LogId, Op, Record};
 
 use crate::Log;
 
 /// What this server writes, and how far it is durable.
 ///
 /// # Invariants
-/// - Records leave in the order in which they came: a term and its vote before any entry of that
-///   term.
+/// - Records leave in the order in which they came: a promise before any entry of that
+///   epoch.
 /// - `durable` never covers an entry that a later write, not yet durable, first cut away.
 #[derive(Debug, Default)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     next: Op,
     pending: Vec<Record>,
     /// Writes on their way, each with the log's last entry when it was issued.
@@ -19,7 +19,8 @@ pub(super) struct Journal {
     durable: Index,
     /// The last write that cut entries away; what was durable before it may be gone after it.
     cut: Op,
-    /// The write that carries the current term and vote; `None` since the start.
+    /// The write that carries the current promise, or the last word about what is accepted under
+    /// it; `None` since the start.
     promised: Option<Op>,
 }
 
@@ -35,7 +36,7 @@ impl Journal {
     }
 
     /// The write that covers everything recorded so far; `None` when all of it is durable.
-    pub(super) fn latest(&self) -> Option<Op> {
+    pub(crate) fn latest(&self) -> Option<Op> {
         if self.pending.is_empty() {
             self.in_flight.back().map(|(op, _)| *op)
         } else {
@@ -43,15 +44,20 @@ impl Journal {
         }
     }
 
-    /// The write after which the current term and vote are durable; `None` if they are what the
-    /// server started with.
-    pub(super) const fn promised(&self) -> Option<Op> {
+    /// The write after which the current promise, and what is accepted under it, are durable;
+    /// `None` if they are what the server started with.
+    pub(crate) const fn promised(&self) -> Option<Op> {
         self.promised
     }
 
-    pub(super) fn promise(&mut self, ballot: Ballot) {
+    pub(crate) fn promise(&mut self, ballot: Ballot) {
         self.promised = Some(self.next);
         self.pending.push(Record::Promise(ballot));
+    }
+
+    pub(crate) fn accept(&mut self, acceptance: Acceptance) {
+        self.promised = Some(self.next);
+        self.pending.push(Record::Accept(acceptance));
     }
 
     pub(super) fn begin(&mut self, begin: LogId) {

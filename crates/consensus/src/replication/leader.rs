@@ -7,12 +7,12 @@ use super::message::{AppendOutcome, Body};
 use super::progress::{Progress, State, Window};
 use super::reads::{Read, Reads};
 use super::snapshot::Transfer;
-use super::{Bug, Raft, Role};
+use super::{Bug, Machine, Protocol, Role};
 use crate::{Output, Proposal, ProposalId, ReadId, Refusal};
 
 /// A server that leads.
 #[derive(Debug)]
-pub(super) struct Leader {
+pub(crate) struct Leader {
     pub(super) progress: BTreeMap<NodeId, Progress>,
     pub(super) reads: Reads,
     /// The first entry of this leadership. Once it is committed, so is all that came before.
@@ -35,9 +35,9 @@ impl Leader {
     }
 }
 
-impl Raft {
+impl<P: Protocol> Machine<P> {
     /// Elected (5.2). The opening entry makes everything before it committable (5.4.2, thesis 6.4).
-    pub(super) fn lead(&mut self, now: Time) {
+    pub(crate) fn lead(&mut self, now: Time) {
         let last = self.log.last().index;
         let peers = Arc::clone(&self.peers);
         self.role = Role::Leader(Leader {
@@ -80,7 +80,7 @@ impl Raft {
             node == own || progress.get(&node).is_some_and(|p| now.since(p.heard_at) < patience)
         };
         if !self.deciding.is_phase_two(&heard) {
-            self.follow(now, self.term(), None);
+            self.follow(now, self.epoch(), None);
         }
     }
 
@@ -114,8 +114,8 @@ impl Raft {
     /// A follower's clients propose.
     pub(super) fn propose_forwarded(&mut self, from: NodeId, proposals: Vec<Proposal>) {
         if !matches!(self.role, Role::Leader(_)) {
-            // It led this term once, and if the message was repeated, it holds these proposals. So
-            // it must not refuse them; the next term's opening entry will tell.
+            // It led this epoch once, and if the message was repeated, it holds these proposals. So
+            // it must not refuse them; the next epoch's opening entry will tell.
             return;
         }
         let mut refused = Vec::new();
@@ -191,12 +191,10 @@ impl Raft {
         }
     }
 
-    /// Commits what a majority holds durably, if it is of the own term: counting copies says
-    /// nothing about entries of earlier terms (section 5.4.2, figure 8 of the paper).
+    /// Commits what a quorum holds durably, if that is enough.
     pub(super) fn advance_commit(&mut self) {
-        let counts_old_terms = self.has(Bug::CommitsOldTerms);
         let own = (self.id, self.journal.durable());
-        let Role::Leader(leader) = &mut self.role else { return };
+        let Role::Leader(leader) = &self.role else { return };
         let matched = |node: NodeId| {
             if node == own.0 {
                 own.1
@@ -205,10 +203,10 @@ impl Raft {
             }
         };
         let Some(reached) = self.deciding.reached(matched) else { return };
-        let own_term = self.log.ballot_at(reached) == Some(self.promise);
-        if reached <= self.commit || !(own_term || counts_old_terms) {
+        if reached <= self.commit || !P::is_decided(self, reached) {
             return;
         }
+        let Role::Leader(leader) = &mut self.role else { return };
         let own = self.commit.next().max(leader.opening);
         let committed = self.log.entries_from(own);
         let bytes: usize = committed
@@ -286,7 +284,7 @@ impl Raft {
             progress.commit_told = self.commit;
             let probing = entries.is_empty();
             let body = Body::Append { previous, entries, commit: self.commit, round };
-            let message = super::Message { term: self.promise.round, body };
+            let message = super::Message { epoch: P::epoch(self.promise), body };
             self.outgoing.push(Output::Send(althing_core::Gated::new(peer, None, message)));
             if probing {
                 return spoke;
@@ -359,7 +357,10 @@ impl Raft {
 }
 
 /// As many entries as fit into `bytes_max`, at least one, and their size.
-fn batch<'a>(entries: impl Iterator<Item = &'a Entry>, bytes_max: usize) -> (Vec<Entry>, usize) {
+pub(crate) fn batch<'a>(
+    entries: impl Iterator<Item = &'a Entry>,
+    bytes_max: usize,
+) -> (Vec<Entry>, usize) {
     /// What an entry weighs besides its payload.
     const OVERHEAD: usize = 32;
     let mut bytes = 0;

@@ -37,10 +37,11 @@ use althing_core::{Change, Configuration, Index, LogId, NodeId, Payload, Quorum,
 
 use super::message::Body;
 use super::progress::Progress;
-use super::{Bug, Raft, Role};
+use super::protocol::Ask as _;
+use super::{Bug, Machine, Protocol, Role};
 use crate::{ChangeRefusal, Standing};
 
-impl Raft {
+impl<P: Protocol> Machine<P> {
     pub(super) fn change_members(
         &mut self,
         now: Time,
@@ -168,7 +169,7 @@ impl Raft {
         if let Some(successor) = successor {
             self.send(successor, Body::TimeoutNow);
         }
-        self.follow(now, self.term(), None);
+        self.follow(now, self.epoch(), None);
     }
 
     /// Whether it is committed that this node was removed.
@@ -177,16 +178,14 @@ impl Raft {
     }
 
     /// Tells a node that was removed, if it asks for anything.
-    pub(super) fn answer_removed(&mut self, from: NodeId, body: &Body) {
+    pub(super) fn answer_removed(&mut self, from: NodeId, body: &Body<P>) {
         match body {
-            Body::PreVote { .. }
-            | Body::Vote { .. }
-            | Body::Append { .. }
-            | Body::Snapshot(_)
-            | Body::Propose { .. }
-            | Body::Read { .. } => self.send(from, Body::Removed),
-            Body::PreVoteReply { .. }
-            | Body::VoteReply { .. }
+            Body::Append { .. } | Body::Snapshot(_) | Body::Propose { .. } | Body::Read { .. } => {
+                self.send(from, Body::Removed)
+            }
+            Body::Ask(ask) if ask.is_question() => self.send(from, Body::Removed),
+            Body::Ask(_)
+            | Body::PreVoteReply { .. }
             | Body::AppendReply { .. }
             | Body::Commit { .. }
             | Body::SnapshotReply { .. }
@@ -200,7 +199,7 @@ impl Raft {
     /// Somebody who knows says that we were removed.
     pub(super) fn learn_removal(&mut self, now: Time) {
         self.is_removed = true;
-        self.follow(now, self.term(), None);
+        self.follow(now, self.epoch(), None);
     }
 
     /// Whether this server may stand for election.
@@ -222,7 +221,7 @@ impl Raft {
     }
 
     /// The other servers whose votes count.
-    pub(super) fn fellow_voters(&self) -> Vec<NodeId> {
+    pub(crate) fn fellow_voters(&self) -> Vec<NodeId> {
         let voters = self.deciding.nodes();
         voters.into_iter().filter(|node| *node != self.id).collect()
     }

@@ -1,45 +1,29 @@
 use std::fmt;
 
-use althing_core::{Entry, Index, LogId};
+use althing_core::{Ballot, Entry, Index, LogId};
 
+use super::Protocol;
 use crate::{Chunk, Proposal, ProposalId, ReadId, Refusal};
 
 /// What one server says to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    /// The sender's current term.
-    pub term: u64,
+pub struct Message<P: Protocol> {
+    /// The sender's current epoch.
+    pub epoch: Ballot,
     /// What it says.
-    pub body: Body,
+    pub body: Body<P>,
 }
 
-/// The messages of Raft. Each says who sends it to whom, and why.
+/// What the members say. Each message says who sends it to whom, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Body {
-    /// Would-be candidate → everyone: would you vote for me in the next term? Costs nobody a term
-    /// (section 9.6 of the thesis).
-    PreVote {
-        /// The sender's last entry; zero for an empty log.
-        last: LogId,
-    },
-    /// Everyone → would-be candidate.
+pub enum Body<P: Protocol> {
+    /// Everyone → would-be candidate, whose question belongs to the protocol.
     PreVoteReply {
         /// Whether the sender would.
         granted: bool,
     },
-    /// Candidate → everyone: vote for me in this term (RequestVote, section 5.2 of the paper).
-    Vote {
-        /// The sender's last entry; zero for an empty log.
-        last: LogId,
-        /// The leader asked the sender to stand (thesis, section 3.10): that it lives is no reason
-        /// not to vote.
-        handed_over: bool,
-    },
-    /// Everyone → candidate. A granted vote is durable before it is sent.
-    VoteReply {
-        /// Whether the vote is the candidate's.
-        granted: bool,
-    },
+    /// Candidate ↔ everyone: how this protocol elects.
+    Ask(P::Ask),
     /// Leader → follower: entries to append (AppendEntries, section 5.3 of the paper). Without
     /// entries it is a heartbeat or a probe.
     Append {
@@ -54,7 +38,7 @@ pub enum Body {
     },
     /// Follower → leader: the answer to `Append`, and to the last chunk of a snapshot.
     AppendReply {
-        /// The greatest round seen in this term.
+        /// The greatest round seen in this epoch.
         round: u64,
         /// Whether the logs met.
         outcome: AppendOutcome,
@@ -81,7 +65,7 @@ pub enum Body {
     /// Member → node: you were removed from the group; that is committed, and for good.
     Removed,
     /// Follower → leader: clients of mine want these in the log, under your leadership of this very
-    /// term. A leader of a later term never takes them.
+    /// epoch. A leader of a later one never takes them.
     Propose {
         /// The commands, with the names that the sender knows them by.
         proposals: Vec<Proposal>,
@@ -124,20 +108,17 @@ pub enum AppendOutcome {
     },
 }
 
-impl fmt::Display for Message {
+impl<P: Protocol> fmt::Display for Message<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "t{} {}", self.term, self.body)
+        write!(f, "{}{} {}", P::EPOCH, self.epoch, self.body)
     }
 }
 
-impl fmt::Display for Body {
+impl<P: Protocol> fmt::Display for Body<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PreVote { last } => write!(f, "PreVote last={last}"),
             Self::PreVoteReply { granted } => write!(f, "PreVoteReply granted={granted}"),
-            Self::Vote { last, handed_over: false } => write!(f, "Vote last={last}"),
-            Self::Vote { last, handed_over: true } => write!(f, "Vote last={last} handed-over"),
-            Self::VoteReply { granted } => write!(f, "VoteReply granted={granted}"),
+            Self::Ask(ask) => ask.fmt(f),
             Self::Append { previous, entries, commit, round } => {
                 write!(f, "Append previous={previous} entries=[")?;
                 for (position, entry) in entries.iter().enumerate() {

@@ -1,3 +1,13 @@
+//! What Raft and Multi-Paxos have in common: a leader that brings its log to the others, through
+//! lost messages, full windows, snapshots and changes of members.
+//!
+//! A [`Machine`] is a member of a group, and a [`Protocol`] the rules by which leaderships begin
+//! and by which entries count as decided; [`crate::raft`] and [`crate::paxos`] say what those are.
+//!
+//! Entries are named by the epoch under which they were first proposed, and whoever holds an entry
+//! holds every one before it as well, the same as all others who hold it: each message names the
+//! entry that comes right before those it carries, and a follower without that one takes none.
+
 mod candidate;
 mod codec;
 mod configurations;
@@ -8,6 +18,7 @@ mod leader;
 mod membership;
 mod message;
 mod progress;
+mod protocol;
 mod reads;
 mod snapshot;
 mod taken;
@@ -16,20 +27,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use althing_core::{
-    Ballot, Change, Configuration, Entry, Gated, Index, LogId, NodeId, Op, Random, Time,
+    Acceptances, Ballot, Change, Configuration, Entry, Gated, Index, LogId, NodeId, Op, Random,
+    Time,
 };
 
 use crate::{
     ChangeRefusal, Chunk, Log, Output, Proposal, ProposalId, ReadId, ReadRefusal, Refusal, Replica,
     Restart, Status, Stored, TransferRefusal,
 };
-use candidate::Candidate;
+pub(crate) use candidate::{Candidate, Stage};
+pub(crate) use codec::require_following;
 use configurations::Configurations;
 use follower::Follower;
 use handover::Handover;
 use journal::Journal;
 use leader::Leader;
+pub(crate) use leader::batch;
 pub use message::{AppendOutcome, Body, Message};
+pub use protocol::{Ask, Protocol};
 use snapshot::Receiving;
 
 /// What a group's members must agree on more or less, and what bounds them.
@@ -101,6 +116,24 @@ pub enum Bug {
     LearnersStand,
     /// A leader hands over to a server whose log is behind, and it is voted for all the same.
     HandsOverBlindly,
+    /// A promise is given but not written down.
+    ForgetsPromise,
+    /// A candidate does not write down the ballot that it opens.
+    ReusesBallot,
+    /// A promise says nothing of what was accepted.
+    TellsNothing,
+    /// Of the entries that were accepted at a place, that of the smallest ballot is proposed again.
+    LowestBallotWins,
+    /// What is proposed again is not accepted under the greater ballot.
+    KeepsOldBallots,
+    /// After a restart the ballots under which entries were accepted are forgotten.
+    ForgetsAcceptances,
+    /// A candidate leads without the promises of the members whom it learned of.
+    IgnoresLearnedMembers,
+    /// A candidate leads with the promise of one other member.
+    NeedsOnePromise,
+    /// A snapshot that comes in drops what was accepted behind it.
+    DropsBehindSnapshot,
 }
 
 impl Default for Options {
@@ -119,44 +152,47 @@ impl Default for Options {
     }
 }
 
-/// A Raft server.
+/// A member of a group that replicates a log, by the rules of one protocol.
 ///
 /// # Invariants
-/// - `promise` (term and vote) never falls; its round is the current term.
+/// - `promise` (term and vote, or ballot) never falls; the epoch follows from it.
 /// - `log.begin().index <= snapshot.index <= commit <= log.last().index`.
-/// - A leader's `promise` is its own vote, and is durable.
+/// - A leader's `promise` is to itself, and is durable.
+/// - `acceptances` covers no place beyond the log's last.
 /// - The configuration in force is the last one in the log, or where it begins.
 #[derive(Debug)]
-pub struct Raft {
-    id: NodeId,
-    configurations: Configurations,
+pub struct Machine<P: Protocol> {
+    pub(crate) id: NodeId,
+    pub(crate) configurations: Configurations,
     /// Whose quorums decide: those of the configuration in force.
-    deciding: Arc<Configuration>,
+    pub(crate) deciding: Arc<Configuration>,
     /// All other members.
     peers: Arc<[NodeId]>,
     /// Somebody said that we were removed.
     is_removed: bool,
-    options: Options,
+    pub(crate) options: Options,
     random: Random,
-    promise: Ballot,
-    log: Log,
-    journal: Journal,
-    commit: Index,
+    pub(crate) promise: Ballot,
+    pub(crate) log: Log,
+    /// Under which ballots its entries were accepted last, where those do not name them.
+    pub(crate) acceptances: Acceptances,
+    pub(crate) journal: Journal,
+    pub(crate) commit: Index,
     /// The last entry covered by a durable snapshot of the state machine.
     snapshot: LogId,
     receiving: Option<Receiving>,
-    role: Role,
+    pub(crate) role: Role<P>,
     /// The leadership is, or was, to go to another server; what came of it is not told yet.
     handover: Option<Handover>,
-    outgoing: Vec<Output<Message>>,
+    outgoing: Vec<Output<Message<P>>>,
     told: Told,
 }
 
 /// The three roles of section 5.1.
 #[derive(Debug)]
-enum Role {
+pub(crate) enum Role<P: Protocol> {
     Follower(Follower),
-    Candidate(Candidate),
+    Candidate(Candidate<P>),
     Leader(Leader),
 }
 
@@ -169,7 +205,7 @@ struct Told {
     configuration: Arc<Configuration>,
 }
 
-impl Raft {
+impl<P: Protocol> Machine<P> {
     /// A server that starts, or starts again with what it remembers. `seed` spreads election
     /// timeouts and should differ between the members.
     ///
@@ -177,7 +213,6 @@ impl Raft {
     /// `restart` contradicts itself.
     pub fn new(id: NodeId, options: Options, restart: Restart, seed: u64, now: Time) -> Self {
         let Restart { promise, configuration, begin, entries, acceptances } = restart;
-        assert!(acceptances.is_empty(), "no entry of a Raft log is proposed twice");
         let forgets =
             cfg!(feature = "planted-bugs") && options.bug == Some(Bug::ForgetsConfiguration);
         let told = if forgets { &[][..] } else { &entries[..] };
@@ -186,6 +221,9 @@ impl Raft {
         // Entries are written behind the promise of their term. A snapshot that a leader sent is
         // written elsewhere, and may have outlived the promise that was made when it came.
         let promise = promise.max(Ballot::unvoted(begin.ballot.round));
+        let forgets =
+            cfg!(feature = "planted-bugs") && options.bug == Some(Bug::ForgetsAcceptances);
+        let acceptances = if forgets { Acceptances::default() } else { acceptances };
         let log = Log::new(begin, entries);
         assert!(
             promise.round >= log.last().ballot.round,
@@ -196,7 +234,7 @@ impl Raft {
         // Nothing is lost by asking early after a start: if a leader lives, stickiness protects it.
         let patience = options.election_timeout;
         let deadline = now + random.duration(patience / 10, patience / 3);
-        let mut raft = Self {
+        let mut machine = Self {
             id,
             configurations,
             deciding: Arc::clone(&current),
@@ -213,15 +251,16 @@ impl Raft {
             outgoing: Vec::new(),
             told: Told { commit: begin.index, round: 0, leader: None, configuration: current },
             log,
+            acceptances,
             options,
         };
-        raft.configured();
-        raft
+        machine.configured();
+        machine
     }
 
-    /// The current term.
-    pub const fn term(&self) -> u64 {
-        self.promise.round
+    /// The current epoch: term or ballot.
+    pub fn epoch(&self) -> Ballot {
+        P::epoch(self.promise)
     }
 
     /// The log that is held in memory.
@@ -229,7 +268,7 @@ impl Raft {
         &self.log
     }
 
-    fn has(&self, bug: Bug) -> bool {
+    pub(crate) fn has(&self, bug: Bug) -> bool {
         cfg!(feature = "planted-bugs") && self.options.bug == Some(bug)
     }
 
@@ -242,35 +281,37 @@ impl Raft {
     }
 
     /// Sends at once.
-    fn send(&mut self, to: NodeId, body: Body) {
+    pub(crate) fn send(&mut self, to: NodeId, body: Body<P>) {
         self.send_after(to, None, body);
     }
 
     /// Sends once everything recorded so far is durable.
-    fn send_durably(&mut self, to: NodeId, body: Body) {
+    pub(crate) fn send_durably(&mut self, to: NodeId, body: Body<P>) {
         let after = if self.has(Bug::AcknowledgesEarly) { None } else { self.journal.latest() };
         self.send_after(to, after, body);
     }
 
-    fn send_after(&mut self, to: NodeId, after: Option<Op>, body: Body) {
-        let message = Message { term: self.term(), body };
+    fn send_after(&mut self, to: NodeId, after: Option<Op>, body: Body<P>) {
+        let message = Message { epoch: self.epoch(), body };
         self.outgoing.push(Output::Send(Gated::new(to, after, message)));
     }
 
     /// A random moment between one and two election timeouts from now.
-    fn election_deadline(&mut self, now: Time) -> Time {
+    pub(crate) fn election_deadline(&mut self, now: Time) -> Time {
         let patience = self.options.election_timeout;
         now + self.random.duration(patience, patience * 2)
     }
 
-    /// Becomes a follower of `leader` in `term`, which is the current one or greater.
-    fn follow(&mut self, now: Time, term: u64, leader: Option<NodeId>) {
-        assert!(term >= self.term(), "term {term} is below {}", self.term());
-        if term > self.term() {
-            self.promise = Ballot::unvoted(term);
-            self.journal.promise(self.promise);
+    /// Becomes a follower of `leader` in `epoch`, which is the current one or greater.
+    pub(crate) fn follow(&mut self, now: Time, epoch: Ballot, leader: Option<NodeId>) {
+        assert!(epoch >= self.epoch(), "{epoch} is below {}", self.epoch());
+        if epoch > self.epoch() {
+            self.promise = epoch;
+            if !(epoch.node.is_some() && self.has(Bug::ForgetsPromise)) {
+                self.journal.promise(self.promise);
+            }
         }
-        // Only a leader's word or a granted vote buys more time, not a greater term alone.
+        // Only a leader's word or a granted vote buys more time, not a greater epoch alone.
         let deadline = match &self.role {
             Role::Follower(follower) => follower.deadline,
             Role::Candidate(_) | Role::Leader(_) => self.election_deadline(now),
@@ -302,18 +343,20 @@ impl Raft {
         }
     }
 
-    /// Tells the sender of a message of an old term about the current one.
-    fn refuse_old_term(&mut self, from: NodeId, body: &Body) {
+    /// Tells the sender of a message of an old epoch about the current one.
+    fn refuse_old_epoch(&mut self, from: NodeId, body: &Body<P>) {
         match body {
-            Body::PreVote { .. } => self.send(from, Body::PreVoteReply { granted: false }),
-            Body::Vote { .. } => self.send(from, Body::VoteReply { granted: false }),
+            Body::Ask(ask) => {
+                if let Some(refusal) = ask.refusal() {
+                    self.send(from, refusal);
+                }
+            }
             Body::Append { .. } | Body::Snapshot(_) => {
                 let hint = self.log.last();
                 let outcome = AppendOutcome::Rejected { previous: Index::ZERO, hint };
                 self.send(from, Body::AppendReply { round: 0, outcome });
             }
             Body::PreVoteReply { .. }
-            | Body::VoteReply { .. }
             | Body::AppendReply { .. }
             | Body::Commit { .. }
             | Body::TimeoutNow
@@ -326,12 +369,10 @@ impl Raft {
         }
     }
 
-    fn dispatch(&mut self, now: Time, from: NodeId, body: Body) {
+    fn dispatch(&mut self, now: Time, from: NodeId, body: Body<P>) {
         match body {
-            Body::PreVote { last } => self.pre_vote(from, last),
             Body::PreVoteReply { granted } => self.pre_vote_reply(now, from, granted),
-            Body::Vote { last, handed_over } => self.vote(now, from, last, handed_over),
-            Body::VoteReply { granted } => self.vote_reply(now, from, granted),
+            Body::Ask(ask) => P::hear(self, now, from, ask),
             Body::Append { previous, entries, commit, round } => {
                 self.hear_leader(now, from);
                 self.append(from, previous, entries, commit, round);
@@ -359,7 +400,7 @@ impl Raft {
         }
     }
 
-    fn tell_configuration(&mut self, outputs: &mut Vec<Output<Message>>) {
+    fn tell_configuration(&mut self, outputs: &mut Vec<Output<Message<P>>>) {
         let current = self.configurations.current();
         if Arc::ptr_eq(&self.told.configuration, current) {
             return;
@@ -371,12 +412,12 @@ impl Raft {
         }
     }
 
-    fn tell_changes(&mut self, outputs: &mut Vec<Output<Message>>) {
+    fn tell_changes(&mut self, outputs: &mut Vec<Output<Message<P>>>) {
         if self.commit > self.told.commit {
             self.told.commit = self.commit;
             outputs.push(Output::Commit { to: self.commit });
         }
-        let (round, leader) = (self.term(), self.leader());
+        let (round, leader) = (self.promise.round, self.leader());
         if (self.told.round, self.told.leader) != (round, leader) {
             self.told.round = round;
             self.told.leader = leader;
@@ -385,17 +426,17 @@ impl Raft {
     }
 }
 
-impl Replica for Raft {
-    type Message = Message;
+impl<P: Protocol> Replica for Machine<P> {
+    type Message = Message<P>;
 
-    fn receive(&mut self, now: Time, from: NodeId, message: Message) {
+    fn receive(&mut self, now: Time, from: NodeId, message: Message<P>) {
         if from == self.id {
             return;
         }
         // Who is no member, as far as is known here, may well be one by now: a leader that was
         // added lately, or a candidate that needs this very vote (thesis, section 4.1). But who was
         // removed stays so.
-        let Message { term, body } = message;
+        let Message { epoch, body } = message;
         if self.has_removed(from) {
             self.answer_removed(from, &body);
             return;
@@ -404,16 +445,15 @@ impl Replica for Raft {
             self.learn_removal(now);
             return;
         }
-        let asks_for_a_vote =
-            matches!(body, Body::PreVote { .. } | Body::Vote { handed_over: false, .. });
-        if asks_for_a_vote && self.follows_a_live_leader(now) {
+        let disturbs = matches!(&body, Body::Ask(ask) if ask.disturbs());
+        if disturbs && self.follows_a_live_leader(now) {
             return;
         }
-        if term > self.term() {
-            self.follow(now, term, None);
+        if epoch > self.epoch() {
+            self.follow(now, epoch, None);
         }
-        if term < self.term() {
-            self.refuse_old_term(from, &body);
+        if epoch < self.epoch() {
+            self.refuse_old_epoch(from, &body);
         } else {
             self.dispatch(now, from, body);
         }
@@ -444,7 +484,7 @@ impl Replica for Raft {
                 }
                 follower.forward_bytes += command.len();
                 follower.forward.push(Proposal { id, command });
-                Ok(Ballot::new(self.term(), leader))
+                Ok(Ballot::new(self.promise.round, leader))
             }
             Role::Candidate(_) => Err(Refusal::NoLeader),
         }
@@ -475,7 +515,7 @@ impl Replica for Raft {
     fn persisted(&mut self, now: Time, op: Op) {
         self.journal.persisted(op, &self.log);
         match &self.role {
-            Role::Candidate(_) => self.own_vote_persisted(now, op),
+            Role::Candidate(_) => P::persisted(self, now, op),
             Role::Leader(_) => self.advance_commit(),
             Role::Follower(_) => {}
         }
@@ -499,7 +539,7 @@ impl Replica for Raft {
         self.store_chunk(snapshot, stored);
     }
 
-    fn drain(&mut self, now: Time, outputs: &mut Vec<Output<Message>>) {
+    fn drain(&mut self, now: Time, outputs: &mut Vec<Output<Message<P>>>) {
         match &self.role {
             Role::Leader(_) => self.replicate(now),
             Role::Follower(_) => {

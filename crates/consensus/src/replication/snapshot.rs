@@ -5,7 +5,7 @@ use althing_core::{Configuration, Index, LogId, NodeId, Time};
 
 use super::message::Body;
 use super::progress::{Progress, State};
-use super::{Bug, Raft, Role};
+use super::{Bug, Machine, Protocol, Role};
 use crate::{Chunk, Output, Stored};
 
 /// A snapshot on its way to a follower: one chunk at a time, each asked for by the answer to the
@@ -55,7 +55,7 @@ struct Storing {
     last: bool,
 }
 
-impl Raft {
+impl<P: Protocol> Machine<P> {
     /// Forgets entries that a snapshot covers, but for a tail that late followers may need, and for
     /// what follows a snapshot that one of them is being sent: else the log would have moved past
     /// it by the time it arrives, again and again.
@@ -74,10 +74,11 @@ impl Raft {
     fn compact_to(&mut self, index: Index) {
         self.log.compact_to(index);
         self.configurations.compact_to(self.log.begin().index);
+        self.acceptances.begin_after(self.log.begin().index);
     }
 
     /// The first place after which there are no more than so many bytes of entries up to `end`.
-    fn tail_within(&self, end: Index, bytes_max: usize) -> Index {
+    pub(crate) fn tail_within(&self, end: Index, bytes_max: usize) -> Index {
         let mut bytes = 0;
         let mut index = end;
         while let Some(entry) = self.log.entry(index) {
@@ -209,7 +210,7 @@ impl Raft {
         self.send_to_leader(from, Body::SnapshotReply { snapshot, offset });
     }
 
-    fn send_to_leader(&mut self, leader: NodeId, body: Body) {
+    fn send_to_leader(&mut self, leader: NodeId, body: Body<P>) {
         if self.leader() == Some(leader) && leader != self.id {
             self.send(leader, body);
         }
@@ -222,11 +223,17 @@ impl Raft {
             return;
         }
         let keeps_the_rest = self.log.contains(snapshot);
+        if self.has(Bug::DropsBehindSnapshot) && snapshot.index < self.log.last().index {
+            self.log.truncate_from(snapshot.index.next());
+            self.acceptances.truncate_from(snapshot.index.next());
+        }
         self.log.begin_at(snapshot);
         self.journal.begin(snapshot);
+        self.acceptances.begin_after(snapshot.index);
         if !keeps_the_rest {
             self.journal.replaced(self.commit);
             self.configurations.truncate_from(Index::ZERO);
+            self.acceptances.clear();
         }
         if !self.has(Bug::InstallsOldConfiguration) {
             self.configurations.begin_at(snapshot.index, configuration);

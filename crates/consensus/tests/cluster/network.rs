@@ -25,7 +25,7 @@ pub(super) struct Flight {
 impl fmt::Display for Flight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { from, to, message } = self;
-        write!(f, "{from}@{} → {to} {}", message.term, message.body)
+        write!(f, "{from}@{} → {to} {}", message.epoch, message.body)
     }
 }
 
