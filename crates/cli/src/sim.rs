@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use althing_sim::{Diary, Options, Outcome, Summary};
+use althing_sim::{Consensus, Diary, Options, Outcome, Summary};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use rustix::time::{ClockId, clock_gettime};
@@ -35,7 +35,7 @@ pub(crate) struct SimArguments {
     #[arg(long, value_name = "SEEDS", default_value = "1..1000")]
     seeds: Seeds,
     /// The consensus protocol
-    #[arg(long, default_value = "raft", value_parser = ["raft"])]
+    #[arg(long, default_value = "raft", value_parser = ["raft", "paxos"])]
     protocol: String,
     /// How many nodes: 3 or 5 [default: each seed chooses]
     #[arg(long, value_parser = ["3", "5"])]
@@ -81,6 +81,7 @@ const TOLD_MAX: usize = 3;
 pub(crate) fn run(arguments: &SimArguments, format: Format) -> Result<Ending, Failure> {
     let Seeds(seeds) = &arguments.seeds;
     let options = Options {
+        consensus: if arguments.protocol == "paxos" { Consensus::Paxos } else { Consensus::Raft },
         nodes: arguments
             .nodes
             .as_ref()

@@ -44,9 +44,9 @@ mod world;
 
 pub use coverage::{Coverage, Mark};
 pub use invariants::{Invariant, Violation};
-pub use options::{Diary, Options};
+pub use options::{Consensus, Diary, Options};
 pub use outcome::{Outcome, Summary};
-pub use protocol::{Protocol, RaftProtocol, Settings};
+pub use protocol::{Law, PaxosProtocol, Protocol, RaftProtocol, Settings};
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -57,13 +57,16 @@ use profile::Profile;
 use timeline::Timeline;
 use world::World;
 
-/// Lives the life of this seed, on Raft.
+/// Lives the life of this seed, on the protocol of the options.
 ///
 /// The same seed and options give the same outcome, on every machine. An assertion that fires in
 /// one of the machines is an outcome too ([`Invariant::Assertion`]); the panic's message goes
 /// wherever the program's panics go.
 pub fn run(seed: u64, options: &Options) -> Outcome {
-    run_with(seed, options, RaftProtocol::draw)
+    match options.consensus {
+        Consensus::Raft => run_with(seed, options, RaftProtocol::draw),
+        Consensus::Paxos => run_with(seed, options, PaxosProtocol::draw),
+    }
 }
 
 /// As [`run`], with another protocol: `protocol` makes it from the sizes and times that were drawn

@@ -1,10 +1,12 @@
 use std::time::Duration;
 
-use althing_consensus::raft::Bug;
+use althing_consensus::replication::Bug;
 
 /// What is the same for all seeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
+    /// The protocol that [`run`](crate::run) runs. Default Raft.
+    pub consensus: Consensus,
     /// How many nodes, at most 9. `None` lets the seed choose between 3 and 5.
     pub nodes: Option<usize>,
     /// How long things go wrong, on the world's clock. Default 2 s.
@@ -21,6 +23,16 @@ pub struct Options {
     pub bug: Option<Bug>,
 }
 
+/// By what the nodes agree.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consensus {
+    /// Raft.
+    #[default]
+    Raft,
+    /// Multi-Paxos.
+    Paxos,
+}
+
 /// Which lives are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Diary {
@@ -35,6 +47,7 @@ pub enum Diary {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            consensus: Consensus::default(),
             nodes: None,
             storm: Duration::from_secs(2),
             is_eager: true,

@@ -1,8 +1,10 @@
 use std::time::Duration;
 
-use althing_consensus::raft::{self, Raft};
+use althing_consensus::paxos::MultiPaxos;
+use althing_consensus::raft::Raft;
+use althing_consensus::replication;
 use althing_consensus::{Message, Replica, Restart};
-use althing_core::{NodeId, Time};
+use althing_core::{Ballot, NodeId, Time};
 
 use crate::Options;
 use crate::profile::Profile;
@@ -15,9 +17,32 @@ pub trait Protocol {
     /// Starts the replica of `node` on what it remembers.
     fn start(&self, node: NodeId, restart: Restart, seed: u64, now: Time) -> Self::Replica;
 
+    /// What holds of who may lead.
+    fn law(&self) -> Law;
+
     /// What stands in the nodes' folders as the protocol's name.
     fn name(&self) -> &'static str {
         <Self::Replica as Replica>::Message::PROTOCOL
+    }
+}
+
+/// What a protocol promises about its leaders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Law {
+    /// A term has one leader, elected for having all that was committed (Raft).
+    Terms,
+    /// A ballot has one leader, the node in its name, which learns what was committed from those
+    /// who accepted it under the greatest ballots (Multi-Paxos).
+    Ballots,
+}
+
+impl Law {
+    /// What names the leadership that goes with this promise.
+    pub(crate) const fn reign(self, promise: Ballot) -> Ballot {
+        match self {
+            Self::Terms => Ballot::unvoted(promise.round),
+            Self::Ballots => promise,
+        }
     }
 }
 
@@ -53,29 +78,60 @@ impl Profile {
 
 /// Raft.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RaftProtocol(raft::Options);
+pub struct RaftProtocol(replication::Options);
 
 impl RaftProtocol {
     /// Raft with these settings, and the planted bug of the options, if any.
     pub fn draw(settings: &Settings, options: &Options) -> Self {
-        Self(raft::Options {
-            election_timeout: settings.election_timeout,
-            heartbeat_interval: settings.heartbeat_interval,
-            append_bytes_max: settings.append_bytes_max,
-            window_messages: settings.window_messages,
-            uncommitted_bytes_max: settings.uncommitted_bytes_max,
-            keep_bytes: settings.keep_bytes,
-            transfer_keep_bytes: settings.keep_bytes * 10,
-            bug: options.bug,
-            ..raft::Options::default()
-        })
+        Self(drawn(settings, options))
+    }
+}
+
+fn drawn(settings: &Settings, options: &Options) -> replication::Options {
+    replication::Options {
+        election_timeout: settings.election_timeout,
+        heartbeat_interval: settings.heartbeat_interval,
+        append_bytes_max: settings.append_bytes_max,
+        window_messages: settings.window_messages,
+        uncommitted_bytes_max: settings.uncommitted_bytes_max,
+        keep_bytes: settings.keep_bytes,
+        transfer_keep_bytes: settings.keep_bytes * 10,
+        bug: options.bug,
+        ..replication::Options::default()
     }
 }
 
 impl Protocol for RaftProtocol {
     type Replica = Raft;
 
+    fn law(&self) -> Law {
+        Law::Terms
+    }
+
     fn start(&self, node: NodeId, restart: Restart, seed: u64, now: Time) -> Raft {
         Raft::new(node, self.0.clone(), restart, seed, now)
+    }
+}
+
+/// Multi-Paxos.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaxosProtocol(replication::Options);
+
+impl PaxosProtocol {
+    /// Multi-Paxos with these settings, and the planted bug of the options, if any.
+    pub fn draw(settings: &Settings, options: &Options) -> Self {
+        Self(drawn(settings, options))
+    }
+}
+
+impl Protocol for PaxosProtocol {
+    type Replica = MultiPaxos;
+
+    fn law(&self) -> Law {
+        Law::Ballots
+    }
+
+    fn start(&self, node: NodeId, restart: Restart, seed: u64, now: Time) -> MultiPaxos {
+        MultiPaxos::new(node, self.0.clone(), restart, seed, now)
     }
 }

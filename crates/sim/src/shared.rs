@@ -13,6 +13,7 @@ use crate::invariants::Checker;
 use crate::linearizability::Observed;
 use crate::network::{Cut, Fate, Network};
 use crate::profile::Profile;
+use crate::protocol::Law;
 use crate::queue::Queue;
 use crate::timeline::{Did, Timeline};
 
@@ -123,7 +124,7 @@ impl Shared {
         founding: Configuration,
         profile: Profile,
         timeline: Timeline,
-        is_eager: bool,
+        (law, is_eager): (Law, bool),
         random: &mut Random,
     ) -> Self {
         let count = ids.len();
@@ -131,7 +132,7 @@ impl Shared {
             now: Time::ZERO,
             queue: Queue::new(),
             network: Network::new(count, profile.weather, random.fork()),
-            checker: Checker::new(&ids, &founding, is_eager),
+            checker: Checker::new(&ids, &founding, law, is_eager),
             coverage: Coverage::default(),
             timeline,
             trace: Fold::new(),

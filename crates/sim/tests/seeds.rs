@@ -11,7 +11,8 @@ use althing_consensus::Restart;
 use althing_consensus::raft::Raft;
 use althing_core::{NodeId, Time};
 use althing_sim::{
-    Diary, Invariant, Mark, Options, Protocol, RaftProtocol, Settings, Summary, run, run_with,
+    Consensus, Diary, Invariant, Law, Mark, Options, Protocol, RaftProtocol, Settings, Summary,
+    run, run_with,
 };
 
 /// The seeds that every test run lives through.
@@ -19,15 +20,29 @@ const SEEDS: Range<u64> = 1..10_001;
 
 /// Seeds that bring out a defect that was there once, with what it did. A change of what seeds
 /// draw takes their power; then others are searched for, with the defect put back.
-const REGRESSIONS: [(u64, &str); 5] = [
-    (2, "a forwarded proposal that the network repeated was taken twice"),
-    (9, "a deposed leader refused a repeated proposal that it had taken before"),
+const REGRESSIONS: [(Consensus, u64, &str); 10] = [
+    (Consensus::Raft, 2, "a forwarded proposal that the network repeated was taken twice"),
+    (Consensus::Raft, 9, "a deposed leader refused a repeated proposal that it had taken before"),
     (
+        Consensus::Raft,
         853,
         "the only holder of its own removal did not stand for election, and nobody else could win",
     ),
-    (30_804, "so it was again, after a restart in which it forgot what is committed"),
-    (51, "a snapshot was durable before its term's promise, and the node could not start"),
+    (
+        Consensus::Raft,
+        30_804,
+        "so it was again, after a restart in which it forgot what is committed",
+    ),
+    (
+        Consensus::Raft,
+        51,
+        "a snapshot was durable before its term's promise, and the node could not start",
+    ),
+    (Consensus::Paxos, 2_318, "a candidate that learned of its removal led on and committed"),
+    (Consensus::Paxos, 8_488, "a candidate whose own addition was taken back led"),
+    (Consensus::Paxos, 7_137, "a candidate that was still learning gave up and began anew"),
+    (Consensus::Paxos, 10_024, "candidates that lacked much outbid each other for ever"),
+    (Consensus::Paxos, 17_650, "a long log with nothing alive in it kept others from leading"),
 ];
 
 fn run_many(seeds: Range<u64>, options: &Options) -> Summary {
@@ -53,8 +68,17 @@ fn run_many(seeds: Range<u64>, options: &Options) -> Summary {
 }
 
 #[test]
-fn no_seed_breaks_an_invariant_and_every_fault_and_branch_is_met() {
-    let options = Options { diary: Diary::Never, ..Options::default() };
+fn no_seed_breaks_an_invariant_on_raft_and_every_fault_and_branch_is_met() {
+    no_seed_breaks_an_invariant(Consensus::Raft);
+}
+
+#[test]
+fn no_seed_breaks_an_invariant_on_multi_paxos_and_every_fault_and_branch_is_met() {
+    no_seed_breaks_an_invariant(Consensus::Paxos);
+}
+
+fn no_seed_breaks_an_invariant(consensus: Consensus) {
+    let options = Options { consensus, diary: Diary::Never, ..Options::default() };
     let summary = run_many(SEEDS, &options);
     println!(
         "{} seeds, {:.0} s of simulated time, {} messages, {} requests, {} elections, {} commits, \
@@ -76,7 +100,8 @@ fn no_seed_breaks_an_invariant_and_every_fault_and_branch_is_met() {
             println!("seed {seed}: {violation}");
         }
         let failed = summary.failed.len();
-        panic!("{failed} seeds failed; the first:\n{}", run(*seed, &Options::default()));
+        let told = Options { diary: Diary::OfViolations, ..options };
+        panic!("{failed} seeds failed; the first:\n{}", run(*seed, &told));
     }
     let missing: Vec<Mark> = summary.coverage.missing().collect();
     assert!(missing.is_empty(), "never met: {missing:?}");
@@ -87,12 +112,14 @@ fn no_seed_breaks_an_invariant_and_every_fault_and_branch_is_met() {
 fn a_seed_has_one_course() {
     for seed in [1, 2, 3, 1_234_567_890_123, u64::MAX] {
         for nodes in [3, 5] {
-            let options = Options { nodes: Some(nodes), ..Options::default() };
-            let (first, second) = (run(seed, &options), run(seed, &options));
-            assert_eq!(first, second, "seed {seed}");
-            let told = run(seed, &Options { diary: Diary::Always, ..options });
-            assert_eq!(first.trace_hash, told.trace_hash, "a diary changes nothing");
-            assert!(!told.timeline.is_empty());
+            for consensus in [Consensus::Raft, Consensus::Paxos] {
+                let options = Options { consensus, nodes: Some(nodes), ..Options::default() };
+                let (first, second) = (run(seed, &options), run(seed, &options));
+                assert_eq!(first, second, "seed {seed}");
+                let told = run(seed, &Options { diary: Diary::Always, ..options });
+                assert_eq!(first.trace_hash, told.trace_hash, "a diary changes nothing");
+                assert!(!told.timeline.is_empty());
+            }
         }
     }
 }
@@ -107,8 +134,8 @@ fn other_seeds_have_other_courses() {
 
 #[test]
 fn what_was_found_once_stays_mended() {
-    for (seed, what) in REGRESSIONS {
-        let outcome = run(seed, &Options::default());
+    for (consensus, seed, what) in REGRESSIONS {
+        let outcome = run(seed, &Options { consensus, ..Options::default() });
         assert!(outcome.is_clean(), "{what}:\n{outcome}");
     }
 }
@@ -121,6 +148,10 @@ struct Broken {
 
 impl Protocol for Broken {
     type Replica = Raft;
+
+    fn law(&self) -> Law {
+        Law::Terms
+    }
 
     fn start(&self, node: NodeId, restart: Restart, seed: u64, now: Time) -> Raft {
         assert!(!self.panics, "this protocol does not start");

@@ -209,7 +209,8 @@ impl Machine<Ballots> {
         let members = self.members_by(&found);
         let granted = &candidate.granted;
         let is_enough = members.is_phase_one(&|node| granted.contains(&node));
-        if !is_enough && !self.has(Bug::IgnoresLearnedMembers) {
+        let hurries = self.has(Bug::IgnoresLearnedMembers) || self.has(Bug::NeedsOnePromise);
+        if !is_enough && !hurries {
             let voters = members.nodes().into_iter();
             let own = self.id;
             let news: Vec<NodeId> =

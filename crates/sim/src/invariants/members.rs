@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use althing_core::{Configuration, Index, LogId, NodeId, Quorum};
+use althing_core::{Ballot, Configuration, Index, LogId, NodeId, Quorum};
 
 /// What the checker knows of the group's members: every configuration that was ever in a log, and
 /// those that were committed. It counts for itself.
@@ -13,8 +13,8 @@ pub(super) struct Members {
     committed: Vec<(Index, Arc<Configuration>)>,
     /// Where it was committed that they are removed.
     removed: BTreeMap<NodeId, Index>,
-    /// Durable votes: by term and voter, for whom.
-    votes: BTreeMap<u64, BTreeMap<NodeId, NodeId>>,
+    /// Durable votes or promises: by term or ballot and voter, for whom.
+    votes: BTreeMap<Ballot, BTreeMap<NodeId, NodeId>>,
 }
 
 impl Members {
@@ -63,18 +63,18 @@ impl Members {
     }
 
     /// A vote is durable.
-    pub(super) fn vote(&mut self, round: u64, voter: NodeId, candidate: NodeId) {
-        self.votes.entry(round).or_default().insert(voter, candidate);
+    pub(super) fn vote(&mut self, reign: Ballot, voter: NodeId, candidate: NodeId) {
+        self.votes.entry(reign).or_default().insert(voter, candidate);
     }
 
-    /// Whether the durable votes of a term elect this candidate under this configuration.
+    /// Whether the durable votes of a term, or promises of a ballot, elect this candidate under this configuration.
     pub(super) fn elected(
         &self,
-        round: u64,
+        reign: Ballot,
         candidate: NodeId,
         configuration: &Configuration,
     ) -> bool {
-        let votes = self.votes.get(&round);
+        let votes = self.votes.get(&reign);
         let votes_for = |voter| votes.and_then(|votes| votes.get(&voter)) == Some(&candidate);
         agree(configuration, votes_for)
     }

@@ -64,6 +64,12 @@ impl Memory {
         }
     }
 
+    /// Under which ballot the entry at `index` was accepted last.
+    pub(super) fn accepted_at(&self, index: Index) -> Option<Ballot> {
+        let position = index.0.checked_sub(self.begin.index.0 + 1)?;
+        self.accepted.get(usize::try_from(position).ok()?).copied()
+    }
+
     fn extend(&mut self, entries: &[Entry]) {
         self.entries.extend(entries.iter().map(Noted::of));
         self.accepted.extend(entries.iter().map(|entry| entry.id.ballot));

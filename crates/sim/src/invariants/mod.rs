@@ -17,6 +17,7 @@ use std::sync::Arc;
 use althing_consensus::{ProposalId, Role, Status};
 use althing_core::{Acceptances, Ballot, Configuration, Entry, Index, LogId, NodeId, Op, Record};
 
+use crate::protocol::Law;
 use members::{Members, agree};
 use memory::{Memory, Noted, configuration_of};
 
@@ -99,10 +100,11 @@ impl fmt::Display for Violation {
 pub(crate) struct Checker {
     /// Whether to report also what has done no harm yet, but can.
     is_eager: bool,
+    law: Law,
     nodes: BTreeMap<NodeId, Account>,
     founders: Configuration,
     members: Members,
-    leaders: BTreeMap<u64, NodeId>,
+    leaders: BTreeMap<Ballot, NodeId>,
     /// Every entry that was ever in a log: what it carries, and the ballot of the one before it.
     entries: BTreeMap<LogId, Linked>,
     /// By place, from the first on.
@@ -133,7 +135,7 @@ struct Account {
     promise: Ballot,
     commit: Index,
     applied: Index,
-    leads: Option<u64>,
+    leads: Option<Ballot>,
     is_alive: bool,
     /// The members that it went by last, and the place of the entry that the checker held against
     /// it.
@@ -151,8 +153,8 @@ struct Linked {
 #[derive(Clone, Copy, Debug)]
 struct Committed {
     id: LogId,
-    /// The term in which it was first known to be.
-    round: u64,
+    /// The reign in which it was first known to be.
+    reign: Ballot,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -172,9 +174,15 @@ impl Account {
 }
 
 impl Checker {
-    pub(crate) fn new(nodes: &[NodeId], founding: &Configuration, is_eager: bool) -> Self {
+    pub(crate) fn new(
+        nodes: &[NodeId],
+        founding: &Configuration,
+        law: Law,
+        is_eager: bool,
+    ) -> Self {
         Self {
             is_eager,
+            law,
             founders: founding.clone(),
             members: Members::new(founding.clone()),
             nodes: nodes.iter().map(|node| (*node, Account::default())).collect(),
@@ -264,7 +272,7 @@ impl Checker {
             None => account.written.begin.ballot,
         };
         self.require(!(overwrites && leads.is_some()), Invariant::LeaderAppendOnly, || {
-            format!("{node} leads in term {leads:?} and overwrites {}", first.id)
+            format!("{node} leads in {leads:?} and overwrites {}", first.id)
         });
         self.changed(node, entries);
         for entry in entries {
@@ -314,6 +322,7 @@ impl Checker {
 
     /// A node's writes up to `op` are durable.
     pub(crate) fn persisted(&mut self, node: NodeId, op: Op) {
+        let law = self.law;
         let account = self.nodes.get_mut(&node).expect("every node has an account");
         let committed = &self.committed;
         let mut lost = None;
@@ -323,8 +332,10 @@ impl Checker {
                     lost = lost.or_else(|| overwritten(committed, &account.durable, entries));
                 }
                 account.durable.take(record);
-                if let Record::Promise(Ballot { round, node: Some(candidate) }) = record {
-                    self.members.vote(*round, node, *candidate);
+                if let Record::Promise(promise) = record
+                    && let Some(candidate) = promise.node
+                {
+                    self.members.vote(law.reign(*promise), node, candidate);
                 }
             }
         }
@@ -392,7 +403,7 @@ impl Checker {
             format!("{node} came back at {begin} although a snapshot at {snapshot} was durable")
         });
         if let Some(candidate) = promise.node {
-            self.members.vote(promise.round, node, candidate);
+            self.members.vote(self.law.reign(promise), node, candidate);
         }
         self.state_at(node, begin.index, state);
     }
@@ -448,17 +459,17 @@ impl Checker {
 
     /// Whether a node leads after a step. Told before what it issued in that step.
     pub(crate) fn leads(&mut self, node: NodeId, status: &Status) {
+        let reign = self.law.reign(status.promise);
         let account = self.account(node);
         let promise = std::mem::replace(&mut account.promise, status.promise);
-        let round = status.promise.round;
-        let leads = (status.role == Role::Leader).then_some(round);
+        let leads = (status.role == Role::Leader).then_some(reign);
         let before = std::mem::replace(&mut account.leads, leads);
         if status.promise < promise {
             let detail = format!("{node} promised {promise} and now only {}", status.promise);
             self.report(Invariant::Monotonic, detail);
         }
         if leads.is_some() && leads != before {
-            self.elected(node, round);
+            self.elected(node, reign);
         }
     }
 
@@ -481,7 +492,7 @@ impl Checker {
             self.report(Invariant::Monotonic, detail);
         }
         if status.commit > commit {
-            self.committed_to(node, status.commit, status.promise.round);
+            self.committed_to(node, status.commit, status.promise);
         }
         self.goes_by(node, status);
         for (before, id) in std::mem::take(&mut self.account(node).changed) {
@@ -538,27 +549,27 @@ impl Checker {
         self.report(Invariant::ProposalOutcome, detail);
     }
 
-    fn elected(&mut self, node: NodeId, round: u64) {
-        let leader = *self.leaders.entry(round).or_insert(node);
+    fn elected(&mut self, node: NodeId, reign: Ballot) {
+        let leader = *self.leaders.entry(reign).or_insert(node);
         self.require(leader == node, Invariant::ElectionSafety, || {
-            format!("{leader} and {node} both lead in term {round}")
+            format!("{leader} and {node} both lead in {reign}")
         });
         let (_, configuration) = self.in_force(node, Index(u64::MAX));
         // Who is being removed is needed until that is committed.
         let votes = configuration.is_voter(node)
             || (!configuration.contains(node) && self.members.was_voter(node));
         self.require(votes, Invariant::Membership, || {
-            format!("{node} leads in term {round} and is no voter of {configuration}")
+            format!("{node} leads in {reign} and is no voter of {configuration}")
         });
         if self.is_eager {
-            let elected = self.members.elected(round, node, &configuration);
+            let elected = self.members.elected(reign, node, &configuration);
             self.require(elected, Invariant::Quorum, || {
-                format!("{node} leads in term {round} without the votes of {configuration}")
+                format!("{node} leads in {reign} without the votes of {configuration}")
             });
         }
-        let last = self.committed.iter().rev().find(|committed| committed.round < round);
+        let last = self.committed.iter().rev().find(|committed| committed.reign < reign);
         let Some(Committed { id, .. }) = last.copied() else { return };
-        self.require_complete(node, round, id);
+        self.require_complete(node, reign, id);
     }
 
     /// What is committed must be in the log of every later leader; so nobody who lacks it may be
@@ -585,20 +596,44 @@ impl Checker {
         }
     }
 
-    fn require_complete(&mut self, leader: NodeId, round: u64, id: LogId) {
+    /// What is called committed was accepted by a quorum under the ballot of the leader that says
+    /// so, whatever ballot proposed it first: otherwise a later leader may find another entry there
+    /// under a greater ballot than this one was accepted under.
+    fn require_accepted(
+        &mut self,
+        node: NodeId,
+        id: LogId,
+        ballot: Ballot,
+        configuration: &Configuration,
+    ) {
+        let accepted = |node| {
+            self.nodes.get(&node).is_some_and(|account| {
+                let (durable, snapshot) = (&account.durable, account.snapshot);
+                let covered = snapshot.index >= id.index || durable.begin.index >= id.index;
+                covered || (durable.holds(id) && durable.accepted_at(id.index) >= Some(ballot))
+            })
+        };
+        let enough = agree(configuration, accepted);
+        self.require(enough, Invariant::Durability, || {
+            format!("{node} committed {id}, which no quorum accepted under {ballot}")
+        });
+    }
+
+    fn require_complete(&mut self, leader: NodeId, reign: Ballot, id: LogId) {
         let written = &self.account(leader).written;
         let complete = written.begin.index >= id.index || written.holds(id);
         let last = written.last();
         self.require(complete, Invariant::LeaderCompleteness, || {
             format!(
-                "{leader} leads in term {round} with a log up to {last}, without {id}, which \
+                "{leader} leads in {reign} with a log up to {last}, without {id}, which \
                      was committed before"
             )
         });
     }
 
     /// A node says that its log is committed up to `to`.
-    fn committed_to(&mut self, node: NodeId, to: Index, round: u64) {
+    fn committed_to(&mut self, node: NodeId, to: Index, promise: Ballot) {
+        let reign = self.law.reign(promise);
         let from = self.committed().next().0;
         let written = &self.account(node).written;
         let mut news = Vec::new();
@@ -619,7 +654,7 @@ impl Checker {
             self.report(Invariant::Membership, detail);
         }
         news.iter().for_each(|id| self.members.commit(*id));
-        self.committed.extend(news.into_iter().map(|id| Committed { id, round }));
+        self.committed.extend(news.into_iter().map(|id| Committed { id, reign }));
         let (_, configuration) = self.in_force(node, Index(u64::MAX));
         let keeps = |node| self.nodes.get(&node).is_some_and(|account| account.keeps(last));
         let durable = agree(&configuration, keeps);
@@ -628,16 +663,19 @@ impl Checker {
             format!("{node} committed {last}, durable on {keepers:?} only, under {configuration}")
         });
         if self.is_eager {
-            self.require_unelectable_without(node, last);
+            match self.law {
+                Law::Terms => self.require_unelectable_without(node, last),
+                Law::Ballots => self.require_accepted(node, last, promise, &configuration),
+            }
         }
-        let later: Vec<(NodeId, u64)> = self
+        let later: Vec<(NodeId, Ballot)> = self
             .nodes
             .iter()
             .filter_map(|(other, account)| Some((*other, account.leads?)))
-            .filter(|(_, leads)| *leads > round)
+            .filter(|(_, leads)| *leads > reign)
             .collect();
-        for (leader, round) in later {
-            self.require_complete(leader, round, last);
+        for (leader, reign) in later {
+            self.require_complete(leader, reign, last);
         }
     }
 }

@@ -38,7 +38,7 @@ fn status(role: Role, promise: Ballot, commit: u64) -> Status {
 fn checker() -> Checker {
     let nodes: Vec<NodeId> = (1..=3).map(node).collect();
     let founding = Configuration::of(nodes.iter().copied());
-    let mut checker = Checker::new(&nodes, &founding, false);
+    let mut checker = Checker::new(&nodes, &founding, Law::Terms, false);
     for node in nodes {
         checker.recovered(node, Ballot::ZERO, LogId::ZERO, (&[], &Acceptances::default()), 0);
     }
@@ -231,7 +231,7 @@ fn goes_by(status: Status, configuration: &Configuration) -> Status {
 /// Five nodes, of which three founded the cluster; the first leads in term 1.
 fn checker_of_five() -> Checker {
     let nodes: Vec<NodeId> = (1..=5).map(node).collect();
-    let mut checker = Checker::new(&nodes, &members(1..=3, &[]), false);
+    let mut checker = Checker::new(&nodes, &members(1..=3, &[]), Law::Terms, false);
     for node in nodes {
         checker.recovered(node, Ballot::ZERO, LogId::ZERO, (&[], &Acceptances::default()), 0);
     }

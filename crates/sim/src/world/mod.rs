@@ -97,8 +97,8 @@ impl<P: Protocol> World<P> {
         let spares = profile.change.as_ref().map_or(0, |change| change.spares);
         let ids: Vec<NodeId> = (1..=(nodes + spares) as u64).filter_map(NodeId::new).collect();
         let founding = Configuration::of(ids.iter().copied().take(nodes));
-        let is_eager = options.is_eager;
-        let mut shared = Shared::new(ids.clone(), founding, profile, timeline, is_eager, random);
+        let eyes = (protocol.law(), options.is_eager);
+        let mut shared = Shared::new(ids.clone(), founding, profile, timeline, eyes, random);
         let mut fate = random.fork();
         let count = nodes;
         let nodes: Vec<Node<P::Replica>> =
