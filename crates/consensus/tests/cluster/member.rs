@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
-use althing_consensus::raft::{Message, Options, Raft};
+use althing_consensus::replication::{Machine, Message, Options, Protocol};
 use althing_consensus::{Chunk, Output, ProposalId, ReadId, Replica, Role, Status, Stored};
 use althing_core::{
     Acceptance, Change, Configuration, Entry, Index, LogId, NodeId, Op, Outbox, Record, Time,
@@ -21,15 +21,15 @@ const DRAINS_MAX: usize = 100;
 /// travels beside the pieces, so that scripts show only those of the state.
 pub(super) type Heads = Rc<RefCell<BTreeMap<LogId, Configuration>>>;
 
-/// One node: a Raft machine, its disk, its clock and its state machine.
-pub(super) struct Member {
+/// One node: a machine, its disk, its clock and its state machine.
+pub(super) struct Member<P: Protocol> {
     pub(super) id: NodeId,
     /// The members that it knows without a log: none, if it waits to be added.
     founding: Configuration,
     heads: Heads,
     /// `None` while the node is dead.
-    raft: Option<Raft>,
-    outbox: Outbox<Message>,
+    machine: Option<Machine<P>>,
+    outbox: Outbox<Message<P>>,
     pub(super) disk: Disk,
     pub(super) mode: Mode,
     now: Time,
@@ -44,20 +44,25 @@ pub(super) struct Member {
 }
 
 /// What became of an input.
-#[derive(Default)]
-pub(super) struct Happened {
+pub(super) struct Happened<P: Protocol> {
     pub(super) lines: String,
-    pub(super) sent: Vec<Flight>,
+    pub(super) sent: Vec<Flight<P>>,
     pub(super) committed: Vec<Entry>,
 }
 
-impl Happened {
+impl<P: Protocol> Default for Happened<P> {
+    fn default() -> Self {
+        Self { lines: String::new(), sent: Vec::new(), committed: Vec::new() }
+    }
+}
+
+impl<P: Protocol> Happened<P> {
     fn say(&mut self, line: impl std::fmt::Display) {
         writeln!(self.lines, "{line}").expect("a string takes every line");
     }
 }
 
-impl Member {
+impl<P: Protocol> Member<P> {
     pub(super) fn new(
         id: NodeId,
         founding: Configuration,
@@ -68,7 +73,7 @@ impl Member {
             id,
             heads,
             founding,
-            raft: None,
+            machine: None,
             outbox: Outbox::default(),
             disk: Disk::default(),
             mode: Mode::Auto,
@@ -91,13 +96,13 @@ impl Member {
         };
         assert_eq!(self.state.at, restart.begin, "the log begins where the snapshot ends");
         let seed = self.id.number();
-        let raft = Raft::new(self.id, options.clone(), restart, seed, self.now);
-        self.shown = Some(shown(&raft.status()));
-        self.raft = Some(raft);
+        let machine = Machine::new(self.id, options.clone(), restart, seed, self.now);
+        self.shown = Some(shown(&machine.status()));
+        self.machine = Some(machine);
     }
 
     pub(super) fn crash(&mut self) {
-        self.raft = None;
+        self.machine = None;
         self.outbox = Outbox::default();
         self.disk.crash();
         self.incoming.clear();
@@ -106,15 +111,15 @@ impl Member {
 
     /// Everything that decides what the node does next.
     pub(super) fn dump(&self) -> String {
-        format!("{:?} {:?} {:?}", self.raft, self.outbox, self.disk)
+        format!("{:?} {:?} {:?}", self.machine, self.outbox, self.disk)
     }
 
     pub(super) const fn is_alive(&self) -> bool {
-        self.raft.is_some()
+        self.machine.is_some()
     }
 
     pub(super) fn status(&self) -> Option<Status> {
-        self.raft.as_ref().map(Replica::status)
+        self.machine.as_ref().map(Replica::status)
     }
 
     pub(super) const fn state(&self) -> &State {
@@ -123,9 +128,9 @@ impl Member {
 
     /// The entries in memory; those on the disk, if the node is dead.
     pub(super) fn entries(&mut self) -> (LogId, Vec<Entry>) {
-        match &self.raft {
-            Some(raft) => {
-                let log = raft.log();
+        match &self.machine {
+            Some(machine) => {
+                let log = machine.log();
                 (log.begin(), log.entries_from(log.begin().index.next()).cloned().collect())
             }
             None => {
@@ -136,35 +141,35 @@ impl Member {
     }
 
     pub(super) fn wake_at(&self) -> Time {
-        self.raft.as_ref().map_or(self.now, Replica::wake_at)
+        self.machine.as_ref().map_or(self.now, Replica::wake_at)
     }
 
     pub(super) const fn now(&self) -> Time {
         self.now
     }
 
-    pub(super) fn tick(&mut self, now: Time) -> Happened {
+    pub(super) fn tick(&mut self, now: Time) -> Happened<P> {
         self.now = now;
-        self.input(|raft, now| raft.tick(now))
+        self.input(|machine, now| machine.tick(now))
     }
 
-    pub(super) fn receive(&mut self, flights: Vec<Flight>) -> Happened {
-        self.input(|raft, now| {
+    pub(super) fn receive(&mut self, flights: Vec<Flight<P>>) -> Happened<P> {
+        self.input(|machine, now| {
             for Flight { from, message, .. } in flights {
-                raft.receive(now, from, message);
+                machine.receive(now, from, message);
             }
         })
     }
 
     /// A client proposes several commands at once.
-    pub(super) fn propose(&mut self, commands: &[String]) -> Happened {
+    pub(super) fn propose(&mut self, commands: &[String]) -> Happened<P> {
         let mut answers = Happened::default();
         for command in commands {
             self.requests += 1;
             let id = ProposalId(self.requests);
             let (me, now) = (self.id, self.now);
-            let Some(raft) = &mut self.raft else { continue };
-            match raft.propose(now, id, command.as_bytes().into()) {
+            let Some(machine) = &mut self.machine else { continue };
+            match machine.propose(now, id, command.as_bytes().into()) {
                 Ok(ballot) => {
                     answers.say(format_args!("{me} proposal {} {command} under {ballot}", id.0));
                 }
@@ -177,31 +182,31 @@ impl Member {
         self.drain(answers)
     }
 
-    pub(super) fn read(&mut self) -> Happened {
+    pub(super) fn read(&mut self) -> Happened<P> {
         self.requests += 1;
         let id = ReadId(self.requests);
         let mut happened = Happened::default();
         happened.say(format_args!("{} read {}", self.id, id.0));
-        if let Some(raft) = &mut self.raft {
-            raft.read(self.now, id);
+        if let Some(machine) = &mut self.machine {
+            machine.read(self.now, id);
         }
         self.drain(happened)
     }
 
-    pub(super) fn transfer(&mut self, to: NodeId) -> Happened {
+    pub(super) fn transfer(&mut self, to: NodeId) -> Happened<P> {
         let mut happened = Happened::default();
-        if let Some(raft) = &mut self.raft
-            && let Err(reason) = raft.transfer(self.now, to)
+        if let Some(machine) = &mut self.machine
+            && let Err(reason) = machine.transfer(self.now, to)
         {
             happened.say(format_args!("{} transfer to {to} refused: {reason:?}", self.id));
         }
         self.drain(happened)
     }
 
-    pub(super) fn change(&mut self, changes: &[Change]) -> Happened {
+    pub(super) fn change(&mut self, changes: &[Change]) -> Happened<P> {
         let mut happened = Happened::default();
-        if let Some(raft) = &mut self.raft {
-            match raft.reconfigure(self.now, changes) {
+        if let Some(machine) = &mut self.machine {
+            match machine.reconfigure(self.now, changes) {
                 Ok(id) => happened.say(format_args!("{} change by {id}", self.id)),
                 Err(reason) => {
                     happened.say(format_args!("{} change refused: {reason:?}", self.id));
@@ -211,7 +216,7 @@ impl Member {
         self.drain(happened)
     }
 
-    pub(super) fn persist(&mut self, count: usize) -> Happened {
+    pub(super) fn persist(&mut self, count: usize) -> Happened<P> {
         let mut happened = Happened::default();
         if let Some(op) = self.disk.persist(count) {
             happened.say(format_args!("{} durable {op}", self.id));
@@ -221,9 +226,9 @@ impl Member {
     }
 
     /// Writes a snapshot of the state machine.
-    pub(super) fn snapshot(&mut self) -> Happened {
+    pub(super) fn snapshot(&mut self) -> Happened<P> {
         let id = self.state.at;
-        let known = self.raft.as_ref().and_then(|raft| raft.configuration_at(id.index));
+        let known = self.machine.as_ref().and_then(|machine| machine.configuration_at(id.index));
         let Some(configuration) = known.map(|known| Configuration::clone(known)) else {
             let mut happened = Happened::default();
             happened.say(format_args!("{} takes no snapshot: it knows no members", self.id));
@@ -233,25 +238,25 @@ impl Member {
         self.disk.save(Snapshot { id, configuration, bytes: self.state.bytes() });
         let mut happened = Happened::default();
         happened.say(format_args!("{} snapshot {id} [{}]", self.id, self.state));
-        if let Some(raft) = &mut self.raft {
-            raft.snapshotted(self.now, id);
+        if let Some(machine) = &mut self.machine {
+            machine.snapshotted(self.now, id);
         }
         self.drain(happened)
     }
 
-    fn input(&mut self, input: impl FnOnce(&mut Raft, Time)) -> Happened {
-        if let Some(raft) = &mut self.raft {
-            input(raft, self.now);
+    fn input(&mut self, input: impl FnOnce(&mut Machine<P>, Time)) -> Happened<P> {
+        if let Some(machine) = &mut self.machine {
+            input(machine, self.now);
         }
         self.drain(Happened::default())
     }
 
     /// Does everything that the machine wants done, until it wants nothing more.
-    fn drain(&mut self, mut happened: Happened) -> Happened {
+    fn drain(&mut self, mut happened: Happened<P>) -> Happened<P> {
         for _ in 0..DRAINS_MAX {
-            let Some(raft) = &mut self.raft else { return happened };
+            let Some(machine) = &mut self.machine else { return happened };
             let mut outputs = Vec::new();
-            raft.drain(self.now, &mut outputs);
+            machine.drain(self.now, &mut outputs);
             self.show_role(&mut happened);
             if outputs.is_empty() {
                 return happened;
@@ -264,7 +269,7 @@ impl Member {
         panic!("{} never comes to rest", self.id);
     }
 
-    fn show_role(&mut self, happened: &mut Happened) {
+    fn show_role(&mut self, happened: &mut Happened<P>) {
         let status = self.status().expect("only a living node is drained");
         let now = shown(&status);
         if self.shown.replace(now) != Some(now) {
@@ -272,7 +277,7 @@ impl Member {
         }
     }
 
-    fn carry_out(&mut self, output: Output<Message>, happened: &mut Happened) {
+    fn carry_out(&mut self, output: Output<Message<P>>, happened: &mut Happened<P>) {
         let me = self.id;
         match output {
             Output::Persist { op, records } => {
@@ -324,16 +329,16 @@ impl Member {
         self.answer_reads(happened);
     }
 
-    fn persisted(&mut self, op: Op, happened: &mut Happened) {
+    fn persisted(&mut self, op: Op, happened: &mut Happened<P>) {
         self.outbox.persisted(op);
-        if let Some(raft) = &mut self.raft {
-            raft.persisted(self.now, op);
+        if let Some(machine) = &mut self.machine {
+            machine.persisted(self.now, op);
         }
         self.hand_over(happened);
     }
 
     /// Gives the network what may be sent.
-    fn hand_over(&mut self, happened: &mut Happened) {
+    fn hand_over(&mut self, happened: &mut Happened<P>) {
         let from = self.id;
         while let Some((to, message)) = self.outbox.pop() {
             let flight = Flight { from, to, message };
@@ -342,10 +347,10 @@ impl Member {
         }
     }
 
-    fn commit(&mut self, to: Index, happened: &mut Happened) {
-        let Some(raft) = &self.raft else { return };
+    fn commit(&mut self, to: Index, happened: &mut Happened<P>) {
+        let Some(machine) = &self.machine else { return };
         // Where a disk is fast, more may be committed by now; that is told next.
-        let entries = raft.committed(self.state.at.index, usize::MAX);
+        let entries = machine.committed(self.state.at.index, usize::MAX);
         let entries: Vec<Entry> =
             entries.take_while(|entry| entry.id.index <= to).cloned().collect();
         assert_eq!(entries.last().map(|entry| entry.id.index), Some(to), "a hole before {to}");
@@ -354,7 +359,7 @@ impl Member {
         happened.committed.extend(entries);
     }
 
-    fn answer_reads(&mut self, happened: &mut Happened) {
+    fn answer_reads(&mut self, happened: &mut Happened<P>) {
         let (me, state) = (self.id, &self.state);
         self.ready.retain(|(id, index)| {
             let waits = !state.has_come_to(*index);
@@ -373,12 +378,12 @@ impl Member {
             let data = saved.bytes[from..until].into();
             Chunk { snapshot, offset, data, last: until == saved.bytes.len() }
         });
-        if let Some(raft) = &mut self.raft {
-            raft.chunk_loaded(self.now, to, chunk);
+        if let Some(machine) = &mut self.machine {
+            machine.chunk_loaded(self.now, to, chunk);
         }
     }
 
-    fn store_chunk(&mut self, chunk: &Chunk, happened: &mut Happened) {
+    fn store_chunk(&mut self, chunk: &Chunk, happened: &mut Happened<P>) {
         let Chunk { snapshot, offset, data, last } = chunk;
         if *offset == 0 {
             self.incoming.clear();
@@ -394,8 +399,8 @@ impl Member {
             stored = Stored::Whole { configuration: configuration.clone().into() };
             self.disk.save(Snapshot { id: *snapshot, configuration, bytes });
         }
-        if let Some(raft) = &mut self.raft {
-            raft.chunk_stored(self.now, *snapshot, stored);
+        if let Some(machine) = &mut self.machine {
+            machine.chunk_stored(self.now, *snapshot, stored);
         }
     }
 }

@@ -30,9 +30,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Write as _;
 
-use althing_consensus::raft::{Bug, Options};
+use althing_consensus::replication::{Bug, Options, Protocol};
 use althing_consensus::{Role, Standing};
-use althing_core::{Change, Configuration, Entry, Index, LogId, NodeId, Payload, Time};
+use althing_core::{Ballot, Change, Configuration, Entry, Index, LogId, NodeId, Payload, Time};
 
 use command::{Command, Mode, Node, Order, Round, Span};
 use disk::Disk;
@@ -43,19 +43,31 @@ use network::{Flight, Network, Selection};
 const DELIVERIES_MAX: usize = 10_000;
 
 /// The cluster that a script talks to.
-#[derive(Default)]
-pub(crate) struct Cluster {
-    members: BTreeMap<NodeId, Member>,
-    network: Network,
+pub(crate) struct Cluster<P: Protocol> {
+    members: BTreeMap<NodeId, Member<P>>,
+    network: Network<P>,
     options: Options,
     bug: Option<Bug>,
-    /// Who led each term.
-    leaders: BTreeMap<u64, NodeId>,
+    /// Who led each epoch.
+    leaders: BTreeMap<Ballot, NodeId>,
     /// What was committed, by anyone.
     chosen: BTreeMap<Index, Entry>,
 }
 
-impl Cluster {
+impl<P: Protocol> Default for Cluster<P> {
+    fn default() -> Self {
+        Self {
+            members: BTreeMap::new(),
+            network: Network::default(),
+            options: Options::default(),
+            bug: None,
+            leaders: BTreeMap::new(),
+            chosen: BTreeMap::new(),
+        }
+    }
+}
+
+impl<P: Protocol> Cluster<P> {
     /// A cluster whose machines are wrong on purpose.
     #[cfg(feature = "planted-bugs")]
     pub(crate) fn with_bug(bug: Bug) -> Self {
@@ -76,11 +88,11 @@ impl Cluster {
         }
     }
 
-    fn member(&mut self, node: NodeId) -> Result<&mut Member, String> {
+    fn member(&mut self, node: NodeId) -> Result<&mut Member<P>, String> {
         self.members.get_mut(&node).ok_or_else(|| format!("there is no {node}"))
     }
 
-    fn living(&mut self, node: NodeId) -> Result<&mut Member, String> {
+    fn living(&mut self, node: NodeId) -> Result<&mut Member<P>, String> {
         let member = self.member(node)?;
         if member.is_alive() { Ok(member) } else { Err(format!("{node} is dead")) }
     }
@@ -99,7 +111,7 @@ impl Cluster {
     }
 
     /// Takes note of what a node did, checks it, and sends on what it sent.
-    fn settle(&mut self, happened: Happened) -> String {
+    fn settle(&mut self, happened: Happened<P>) -> String {
         let Happened { mut lines, sent, committed } = happened;
         for entry in committed {
             let chosen = self.chosen.entry(entry.id.index).or_insert_with(|| entry.clone());
@@ -108,8 +120,8 @@ impl Cluster {
         for member in self.members.values() {
             let Some(status) = member.status() else { continue };
             if status.role == Role::Leader {
-                let leader = *self.leaders.entry(status.promise.round).or_insert(member.id);
-                assert_eq!(leader, member.id, "two leaders in term {}", status.promise.round);
+                let leader = *self.leaders.entry(P::epoch(status.promise)).or_insert(member.id);
+                assert_eq!(leader, member.id, "two leaders in {}", status.promise);
             }
         }
         for flight in sent {
@@ -121,7 +133,7 @@ impl Cluster {
         lines
     }
 
-    fn deliver(&mut self, flights: Vec<Flight>) -> String {
+    fn deliver(&mut self, flights: Vec<Flight<P>>) -> String {
         let mut lines = String::new();
         for flight in flights {
             let (from, to) = (flight.from, flight.to);
@@ -138,9 +150,9 @@ impl Cluster {
     }
 
     /// Delivers messages so that each node sees all of its own before it acts.
-    fn deliver_together(&mut self, flights: Vec<Flight>) -> String {
+    fn deliver_together(&mut self, flights: Vec<Flight<P>>) -> String {
         let mut lines = String::new();
-        let mut arrived: BTreeMap<NodeId, Vec<Flight>> = BTreeMap::new();
+        let mut arrived: BTreeMap<NodeId, Vec<Flight<P>>> = BTreeMap::new();
         for flight in flights {
             arrived.entry(flight.to).or_default().push(flight);
         }
@@ -165,7 +177,11 @@ impl Cluster {
         Err("the messages do not come to an end".to_owned())
     }
 
-    fn tick(&mut self, nodes: &[Node], until: impl Fn(&Member) -> Time) -> Result<String, String> {
+    fn tick(
+        &mut self,
+        nodes: &[Node],
+        until: impl Fn(&Member<P>) -> Time,
+    ) -> Result<String, String> {
         let mut lines = String::new();
         for node in self.named(nodes) {
             let member = self.member(node)?;
@@ -188,7 +204,7 @@ impl Cluster {
     fn show(
         &mut self,
         nodes: &[Node],
-        show: impl Fn(&mut Member) -> String,
+        show: impl Fn(&mut Member<P>) -> String,
     ) -> Result<String, String> {
         let mut lines = String::new();
         for node in self.named(nodes) {
@@ -236,14 +252,14 @@ impl Cluster {
     fn settle_at(
         &mut self,
         Node(node): Node,
-        input: impl FnOnce(&mut Member) -> Happened,
+        input: impl FnOnce(&mut Member<P>) -> Happened<P>,
     ) -> Result<String, String> {
         let happened = input(self.living(node)?);
         Ok(self.settle(happened))
     }
 }
 
-impl goldenscript::Runner for Cluster {
+impl<P: Protocol> goldenscript::Runner for Cluster<P> {
     type Command = Command;
 
     fn run(
@@ -387,11 +403,12 @@ fn selection(command: &Command) -> Selection {
 }
 
 /// `n1@2 leader last=5@2/n1 durable=4 commit=4 matched=[n2:4 n3:5]`.
-fn describe(member: &Member) -> String {
+fn describe<P: Protocol>(member: &Member<P>) -> String {
     let Some(status) = member.status() else { return format!("{} is dead", member.id) };
     let mut text = show_role(member.id, &status);
     if let Some(vote) = status.promise.node {
-        write!(text, " vote={vote}").expect("a string takes every word");
+        let what = if P::epoch(status.promise) == status.promise { "ballot" } else { "vote" };
+        write!(text, " {what}={vote}").expect("a string takes every word");
     }
     write!(text, " last={} durable={} commit={}", status.last, status.durable, status.commit)
         .expect("a string takes every word");

@@ -1,28 +1,27 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use althing_consensus::raft::Message;
+use althing_consensus::replication::{Message, Protocol};
 use althing_core::NodeId;
 
 use super::command::Order;
 
 /// Messages under way, which arrive only when the script says so.
-#[derive(Default)]
-pub(super) struct Network {
-    flying: Vec<Flight>,
+pub(super) struct Network<P: Protocol> {
+    flying: Vec<Flight<P>>,
     /// Parted from all others.
     isolated: BTreeSet<NodeId>,
 }
 
 /// A message under way.
 #[derive(Clone)]
-pub(super) struct Flight {
+pub(super) struct Flight<P: Protocol> {
     pub(super) from: NodeId,
     pub(super) to: NodeId,
-    pub(super) message: Message,
+    pub(super) message: Message<P>,
 }
 
-impl fmt::Display for Flight {
+impl<P: Protocol> fmt::Display for Flight<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { from, to, message } = self;
         write!(f, "{from}@{} → {to} {}", message.epoch, message.body)
@@ -41,7 +40,7 @@ pub(super) struct Selection {
 }
 
 impl Selection {
-    fn contains(&self, flight: &Flight) -> bool {
+    fn contains<P: Protocol>(&self, flight: &Flight<P>) -> bool {
         let body = flight.message.body.to_string();
         let name = body.split(' ').next().unwrap_or_default();
         self.to.is_none_or(|to| to == flight.to)
@@ -50,9 +49,15 @@ impl Selection {
     }
 }
 
-impl Network {
+impl<P: Protocol> Default for Network<P> {
+    fn default() -> Self {
+        Self { flying: Vec::new(), isolated: BTreeSet::new() }
+    }
+}
+
+impl<P: Protocol> Network<P> {
     /// Takes a message in; `false` if no way leads to its destination.
-    pub(super) fn send(&mut self, flight: Flight) -> bool {
+    pub(super) fn send(&mut self, flight: Flight<P>) -> bool {
         let reaches = self.reaches(flight.from, flight.to);
         if reaches {
             self.flying.push(flight);
@@ -68,12 +73,12 @@ impl Network {
         self.isolated = nodes;
     }
 
-    pub(super) fn flying(&self) -> &[Flight] {
+    pub(super) fn flying(&self) -> &[Flight<P>] {
         &self.flying
     }
 
     /// Takes the selected messages out, in the order asked for.
-    pub(super) fn take(&mut self, selection: &Selection) -> Vec<Flight> {
+    pub(super) fn take(&mut self, selection: &Selection) -> Vec<Flight<P>> {
         let mut chosen: Vec<usize> =
             (0..self.flying.len()).filter(|at| selection.contains(&self.flying[*at])).collect();
         if selection.order == Order::Newest {
@@ -90,14 +95,14 @@ impl Network {
     }
 
     /// Takes one message out, counted from the oldest.
-    pub(super) fn take_at(&mut self, at: usize) -> Flight {
+    pub(super) fn take_at(&mut self, at: usize) -> Flight<P> {
         self.flying.remove(at)
     }
 
     /// Sends the selected messages a second time.
-    pub(super) fn duplicate(&mut self, selection: &Selection) -> Vec<Flight> {
+    pub(super) fn duplicate(&mut self, selection: &Selection) -> Vec<Flight<P>> {
         let chosen = self.flying.iter().filter(|flight| selection.contains(flight));
-        let copies: Vec<Flight> =
+        let copies: Vec<Flight<P>> =
             chosen.take(selection.count.unwrap_or(usize::MAX)).cloned().collect();
         self.flying.extend(copies.iter().cloned());
         copies

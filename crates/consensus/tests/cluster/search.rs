@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use althing_consensus::raft::Terms;
+
 use super::*;
 
 /// What can happen next.
@@ -24,7 +26,7 @@ fn node(number: u64) -> NodeId {
 }
 
 /// Two candidates in term 1, both of which have asked n3 for its vote. n3's disk takes its time.
-fn contested(bug: Option<Bug>) -> Cluster {
+fn contested(bug: Option<Bug>) -> Cluster<Terms> {
     let mut cluster = Cluster { bug, ..Cluster::default() };
     cluster.build(3, 0, Options { bug, ..Options::default() }, 64);
     cluster.set_disk(Mode::Manual, &[Node(node(3))]).expect("there is such a node");
@@ -39,7 +41,7 @@ fn contested(bug: Option<Bug>) -> Cluster {
     cluster
 }
 
-impl Cluster {
+impl Cluster<Terms> {
     fn step(&mut self, step: Step) {
         let voter = Node(node(3));
         match step {
