@@ -1,5 +1,5 @@
-//! Agreement as deterministic machines: a replicated log by [`raft`], behind a contract that
-//! Multi-Paxos shares, and a single value by [`paxos`].
+//! Agreement as deterministic machines: a replicated log by [`raft`] or by Multi-Paxos ([`paxos`]),
+//! behind one contract, and a single value by [`paxos::synod`].
 //!
 //! A [`Replica`] is one member of a group that agrees on a sequence of commands. It is a plain
 //! value: inputs go in (a message, the time, a proposal, "this write is durable"), outputs are

@@ -32,27 +32,31 @@
 //!   replication is the same code.
 //!
 //! # Where each rule lives
+//! "Parliament" is *The Part-Time Parliament* (1998), "Live" is *Paxos Made Live* (2007). A file
+//! stands here or, if it is marked with an r, in `replication`.
+//!
 //! | rule | place |
 //! |---|---|
-//! | ballots are unique: a round and a node (2.2, *Choosing a value*) | `core::Ballot` |
-//! | a ballot is never used twice, not even after a restart (2.4) | `phase_one.rs`, `prepare` |
-//! | a promise forbids all smaller ballots, and is durable (2.2, P1a; 2.4) | `replication`, `follow` |
+//! | ballots are unique: a round and a node (2.5) | `core::Ballot` |
+//! | a ballot is never used twice, not even after a restart (2.5) | `phase_one.rs`, `prepare` |
+//! | a promise forbids all smaller ballots, and is durable (2.2, P1a; 2.5) | r `mod.rs`, `follow` |
 //! | phase one for all places at once (3) | `phase_one.rs` |
-//! | the accepted value of the greatest ballot is proposed again (2.2, P2c) | `phase_one.rs`, `found` |
-//! | what was accepted is told in parts (*The Part-Time Parliament*, 3.1) | `phase_one.rs`, `tell_accepted` |
-//! | proposing again, accepting under a greater ballot (2.2, phase 2) | `rules.rs`, `accept_through` |
-//! | chosen: accepted by a quorum under one ballot (2.2) | `rules.rs`, `is_decided`; `replication/leader.rs` |
-//! | no hole, the entry that says nothing (3) | `replication/leader.rs`, `lead` |
-//! | only phase one and phase two must meet (*Flexible Paxos*, 3) | `core::Quorum` |
-//! | members change inside the log (3; *The Part-Time Parliament*, 3.3.7) | `replication/membership.rs`, `phase_one.rs`, `learn` |
-//! | a restart loses no promise and no acceptance (2.2; *Paxos Made Live*, 5.1) | `replication/journal.rs` |
-//! | snapshots, and catching up by them (*Paxos Made Live*, 5.5) | `replication/snapshot.rs` |
-//! | a leader that is alive is not outbid (*Paxos Made Live*, 4.2) | `replication`, `follows_a_live_leader` |
-//! | an outbid candidate waits at random (2.4) | `replication`, `follow` |
-//! | reads by a round of confirmation (*Paxos Made Live*, 5.2, without a lease) | `replication/reads.rs` |
+//! | what was accepted under the greatest ballot (2.2, P2c) | `phase_one.rs`, `found` |
+//! | what was accepted is told in parts | `phase_one.rs`, `tell_accepted` |
+//! | proposing again, accepting again (2.2, phase 2) | `rules.rs`, `accept_through` |
+//! | chosen: accepted by a quorum under one ballot (2.2) | `rules.rs`, `is_decided` |
+//! | no hole, the entry that says nothing (3) | r `leader.rs`, `lead` |
+//! | only phase one and phase two must meet (*Flexible Paxos*) | `core::Quorum` |
+//! | members change inside the log (3; Parliament 3.3) | r `membership.rs`, here `learn` |
+//! | a restart loses no promise and no acceptance (2.5) | r `journal.rs` |
+//! | snapshots, and catching up by them (Live 5.5) | r `snapshot.rs` |
+//! | a leader that is alive is not outbid (Live 4.2) | r `mod.rs`, `follows_a_live_leader` |
+//! | who is outbid waits at random (2.4) | r `mod.rs`, `follow` |
+//! | who should lead, if nobody does | `phase_one.rs`, `would_help` |
+//! | reads by a round of confirmation (Live 5.2, without its lease) | r `reads.rs` |
 //!
 //! # Left out
-//! Reads by lease (*Paxos Made Live*, 5.2), and quorums other than majorities in a configuration.
+//! Reads by lease (Live 5.2), and quorums other than majorities in a configuration.
 
 mod ask;
 mod phase_one;

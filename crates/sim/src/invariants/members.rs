@@ -67,7 +67,8 @@ impl Members {
         self.votes.entry(reign).or_default().insert(voter, candidate);
     }
 
-    /// Whether the durable votes of a term, or promises of a ballot, elect this candidate under this configuration.
+    /// Whether the durable votes of a term, or the promises of a ballot, elect this candidate under
+    /// this configuration.
     pub(super) fn elected(
         &self,
         reign: Ballot,

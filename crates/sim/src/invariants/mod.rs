@@ -3,7 +3,8 @@
 //! The checker believes nobody: it keeps its own account of what each replica issued, of what is
 //! durable and of what was committed, and holds every step of every node against it. The five
 //! properties of Raft are those of figure 3 of the paper; with ballots for terms they hold of
-//! Multi-Paxos as well, as far as it has leaders.
+//! Multi-Paxos as well. What makes them hold there is another rule, which is checked beside them:
+//! a quorum accepted what is committed under one ballot.
 
 mod members;
 mod memory;
