@@ -1,8 +1,9 @@
 //! Who belongs to the cluster, and how that is changed at an operator's wish.
 //!
-//! The truth is the configuration in the log (`crates/consensus/src/replication/membership.rs`). A change
-//! is asked of the leader, from member to member and beside the log; its answer only says that the
-//! change is in its log. That it was made shows in the committed configuration, here as anywhere,
+//! The truth is the configuration in the log, of which
+//! `crates/consensus/src/replication/membership.rs` tells the rules. A change is asked of the
+//! leader, from member to member and beside the log; its answer only says that the change is in its
+//! log. That it was made shows in the committed configuration, here as anywhere,
 //! and until it does it is asked for again: every change can be asked for twice.
 //!
 //! A new member never counts at once, for it holds nothing: it joins as a learner, and if it is to
