@@ -32,7 +32,7 @@ pub use configuration::{Change, Configuration, Misfit};
 pub use disk::{Disk, DiskError, DiskErrorKind, DiskFile};
 pub use identity::{ClusterId, NodeId};
 pub use outbox::{Gated, Op, Outbox};
-pub use quorum::{Joint, Majority, Quorum};
+pub use quorum::{Majority, Quorum};
 pub use random::Random;
 pub use record::{Entry, Payload, Record, decode_entries, encode_entries};
 pub use time::Time;

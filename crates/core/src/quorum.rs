@@ -71,32 +71,6 @@ impl Quorum for Majority {
     }
 }
 
-/// Enough in the old configuration and in the new one: the state between two configurations
-/// (Raft paper, section 6).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Joint<A, B> {
-    /// The configuration that is being left.
-    pub outgoing: A,
-    /// The configuration that is being entered.
-    pub incoming: B,
-}
-
-impl<A: Quorum, B: Quorum> Quorum for Joint<A, B> {
-    fn nodes(&self) -> Vec<NodeId> {
-        let nodes: BTreeSet<NodeId> =
-            self.outgoing.nodes().into_iter().chain(self.incoming.nodes()).collect();
-        nodes.into_iter().collect()
-    }
-
-    fn is_phase_one(&self, holds: &dyn Fn(NodeId) -> bool) -> bool {
-        self.outgoing.is_phase_one(holds) && self.incoming.is_phase_one(holds)
-    }
-
-    fn is_phase_two(&self, holds: &dyn Fn(NodeId) -> bool) -> bool {
-        self.outgoing.is_phase_two(holds) && self.incoming.is_phase_two(holds)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,17 +114,5 @@ mod tests {
     fn nobody_is_no_quorum() {
         assert_eq!(Majority::default().reached(|_| 7), None);
         assert!(!Majority::default().is_phase_one(&|_| true));
-    }
-
-    #[test]
-    fn a_joint_quorum_needs_both_sides() {
-        let joint = Joint {
-            outgoing: Majority::new((1..=3).map(node)),
-            incoming: Majority::new((3..=5).map(node)),
-        };
-        assert_eq!(joint.nodes(), (1..=5).map(node).collect::<Vec<_>>());
-        assert!(!joint.is_phase_two(&subset(0b00111)));
-        assert!(!joint.is_phase_two(&subset(0b11100)));
-        assert!(joint.is_phase_two(&subset(0b01110)));
     }
 }
