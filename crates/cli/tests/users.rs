@@ -3,10 +3,10 @@
 mod support;
 
 use std::io::Write as _;
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use serde_json::{Value, json};
-use support::{Cluster, System, althing, code, systems, wait_until};
+use support::{Cluster, System, althing, code, feed, systems, wait_until};
 use tempfile::NamedTempFile;
 
 /// Runs a command as a user, whose password is in the environment.
@@ -16,18 +16,7 @@ fn run_as(endpoints: &str, user: &str, password: &str, arguments: &[&str], input
     if !user.is_empty() {
         command.args(["--user", user]).env("ALTHING_PASSWORD", password);
     }
-    let mut process = command
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the command was built");
-    let mut stdin = process.stdin.take().expect("it was asked for");
-    // A command that does not read its input closes it, which is its right.
-    let _ = stdin.write_all(input.as_bytes());
-    drop(stdin);
-    process.wait_with_output().expect("it ends")
+    feed(command.args(arguments), input.as_bytes())
 }
 
 fn json_of(output: &Output) -> Value {

@@ -41,6 +41,11 @@ impl Keyspace {
         &self.state.alarms
     }
 
+    /// Whether an alarm of this kind is raised.
+    pub fn is_alarmed(&self, kind: AlarmKind) -> bool {
+        self.state.alarms.iter().any(|alarm| alarm.kind == kind)
+    }
+
     pub(crate) fn set_alarm(&mut self, alarm: Alarm, is_raised: bool) -> Result<Reply, Rejection> {
         let alarms = &mut self.state.alarms;
         let is_changed = if is_raised {
@@ -60,7 +65,9 @@ impl Keyspace {
 
     /// Whether alarms let the command through.
     pub(crate) fn heed_alarms(&self, command: &Command) -> Result<(), Rejection> {
-        let is_raised = |kind| self.state.alarms.iter().any(|alarm| alarm.kind == kind);
+        if self.state.alarms.is_empty() {
+            return Ok(());
+        }
         let (takes_space, writes) = match command {
             Command::Put(_) | Command::LeaseGrant { .. } => (true, true),
             Command::Txn(txn) => {
@@ -78,11 +85,9 @@ impl Keyspace {
             | Command::SignIn(_)
             | Command::Alarm { .. } => (false, false),
         };
-        if self.state.alarms.is_empty() {
-            Ok(())
-        } else if writes && is_raised(AlarmKind::Corrupt) {
+        if writes && self.is_alarmed(AlarmKind::Corrupt) {
             Err(Rejection::Corrupt)
-        } else if takes_space && is_raised(AlarmKind::NoSpace) {
+        } else if takes_space && self.is_alarmed(AlarmKind::NoSpace) {
             Err(Rejection::NoSpace)
         } else {
             Ok(())

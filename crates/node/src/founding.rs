@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use althing_keyspace::{AuthChange, Command, Principal, ROOT};
+use althing_keyspace::{AuthChange, Command, PasswordHash, Principal, ROOT};
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
 use crate::client::hash_password;
-use crate::handle::Handle;
+use crate::handle::{Handle, RequestError};
 
 /// How often it is looked whether users count by now.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -19,16 +19,26 @@ pub(crate) async fn enable_users(password: Zeroizing<String>, handle: Handle) {
     while handle.linearizable().await.is_err() {
         sleep(LOOK_INTERVAL).await;
     }
+    if handle.has_users() {
+        return;
+    }
+    // Once: it is meant to cost much.
+    let hash = loop {
+        match hash_password(password.clone()).await {
+            Ok(hash) => break hash,
+            Err(status) => tracing::debug!("users cannot be enabled yet: {}", status.message()),
+        }
+        sleep(LOOK_INTERVAL).await;
+    };
     while !handle.has_users() {
-        if let Err(error) = enable(password.clone(), &handle).await {
+        if let Err(error) = enable(hash.clone(), &handle).await {
             tracing::debug!("users cannot be enabled yet: {error}");
         }
         sleep(LOOK_INTERVAL).await;
     }
 }
 
-async fn enable(password: Zeroizing<String>, handle: &Handle) -> Result<(), String> {
-    let password = hash_password(password).await.map_err(|status| status.message().to_owned())?;
+async fn enable(password: PasswordHash, handle: &Handle) -> Result<(), RequestError> {
     let root = || ROOT.into();
     let steps = [
         AuthChange::UserAdd { name: root(), password: Some(password) },
@@ -41,8 +51,7 @@ async fn enable(password: Zeroizing<String>, handle: &Handle) -> Result<(), Stri
             tracing::debug!("on the way to users: {error}");
         }
     }
-    let enabled = handle.propose(&Principal::Nobody, Command::Auth(AuthChange::Enable)).await;
-    enabled.map_err(|error| error.to_string())?;
+    handle.propose(&Principal::Nobody, Command::Auth(AuthChange::Enable)).await?;
     tracing::info!("users are enabled, with the user {ROOT}");
     Ok(())
 }

@@ -11,7 +11,7 @@ mod link;
 mod system;
 
 pub use link::Link;
-pub use system::{Background, System, code, run, systems, wait_until};
+pub use system::{Background, System, code, feed, run, systems, wait_until};
 
 use std::io::Write as _;
 use std::net::TcpListener;

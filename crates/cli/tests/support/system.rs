@@ -236,7 +236,12 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 
 /// Runs a command to its end, with this for it to read.
 pub fn run(endpoints: &str, arguments: &[&str], input: &[u8]) -> Output {
-    let mut process = with_endpoints(endpoints, arguments)
+    feed(&mut with_endpoints(endpoints, arguments), input)
+}
+
+/// Runs any command to its end, with this for it to read.
+pub fn feed(command: &mut Command, input: &[u8]) -> Output {
+    let mut process = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

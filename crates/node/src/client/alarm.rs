@@ -57,8 +57,7 @@ impl Api {
 
     /// Whether an alarm of this kind is raised, or this node has no room.
     pub(super) fn is_alarmed(&self, kind: AlarmKind) -> bool {
-        self.door.alarms().iter().any(|alarm| alarm.kind == kind)
-            || kind == AlarmKind::NoSpace && self.is_out_of_space()
+        self.door.is_alarmed(kind) || kind == AlarmKind::NoSpace && self.is_out_of_space()
     }
 
     async fn set_alarm(

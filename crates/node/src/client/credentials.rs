@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 
 use http::{Extensions, HeaderMap};
 use tonic::Request;
@@ -7,7 +8,7 @@ use zeroize::Zeroizing;
 /// The name in the certificate that a client has shown and that was checked, for the listener to
 /// put among a request's extensions. Its user is the one of the same name; a token goes before it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertificateName(pub String);
+pub struct CertificateName(pub Arc<str>);
 
 /// What a request brought along to prove on whose behalf it is made.
 #[derive(Clone, Default)]
@@ -70,8 +71,8 @@ mod tests {
         let mut request = Request::new(());
         request.metadata_mut().insert("certificatename", "root".parse().expect("ASCII"));
         assert_eq!(Credentials::of(&request).certificate, None);
-        request.extensions_mut().insert(CertificateName("ann".to_owned()));
-        assert_eq!(Credentials::of(&request).certificate, Some(CertificateName("ann".to_owned())));
+        request.extensions_mut().insert(CertificateName("ann".into()));
+        assert_eq!(Credentials::of(&request).certificate, Some(CertificateName("ann".into())));
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::time::Instant;
 
 use althing_core::{ClusterId, NodeId};
 use althing_keyspace::{
-    Alarm, Ask, AuthState, Command, Happened, KeyRange, PasswordHash, Principal, Range, RangeReply,
-    Rejection, SignIn, Snapshot, Timed, Txn, TxnReply, View, validate, validate_range,
+    Alarm, AlarmKind, Ask, AuthState, Command, Happened, KeyRange, PasswordHash, Principal, Range,
+    RangeReply, Rejection, SignIn, Snapshot, Timed, Txn, TxnReply, View, validate, validate_range,
     validate_txn,
 };
 use tokio::sync::Semaphore;
@@ -64,8 +64,9 @@ impl Door {
             };
         }
         let certificate = credentials.certificate.as_ref();
-        Ok(certificate
-            .map_or(Principal::Nobody, |CertificateName(name)| Principal::certified(name.as_str())))
+        Ok(certificate.map_or(Principal::Nobody, |CertificateName(name)| {
+            Principal::certified(Arc::clone(name))
+        }))
     }
 
     fn known_by(&self, token: &str) -> Option<Principal> {
@@ -346,6 +347,10 @@ impl Door {
 
     pub(super) fn revision(&self) -> i64 {
         self.handle.keyspace().revision()
+    }
+
+    pub(super) fn is_alarmed(&self, kind: AlarmKind) -> bool {
+        self.handle.keyspace().is_alarmed(kind)
     }
 
     pub(super) fn alarms(&self) -> BTreeSet<Alarm> {

@@ -192,7 +192,7 @@ impl Server {
         };
         let (protocol, first) =
             timeout(self.limits.first_bytes_timeout, protocol_of(&mut stream)).await??;
-        let certificate = name_in_certificate(&stream).map(CertificateName);
+        let certificate = name_in_certificate(&stream).map(|name| CertificateName(name.into()));
         let stream = Conversation::new(first, stream, Arc::clone(place));
         Ok(Opened { protocol, stream, certificate })
     }
