@@ -15,9 +15,10 @@ use crate::envelope::Envelope;
 use crate::handle::{Applied, Request, RequestError, Shared};
 use crate::leases::Leases;
 use crate::log_thread::Write;
-use crate::members::{MemberAnswer, Questions};
+use crate::members::{MEMBER_QUESTIONS_MAX, MemberAnswer};
 use crate::peers::{Inbound, Parcel, Peers, Word};
 use crate::proposals::Proposals;
+use crate::questions::Questions;
 use crate::reads::Reads;
 use crate::snapshots::Job;
 
@@ -184,7 +185,7 @@ impl<R: Replica> Driver<R> {
             proposals: Proposals::new(parts.request_timeout),
             reads: Reads::new(parts.request_timeout, parts.read_retry, parts.first_read),
             leases: Leases::new(parts.read_retry, parts.first_question),
-            questions: Questions::new(parts.read_retry, parts.first_question),
+            questions: Questions::new(MEMBER_QUESTIONS_MAX, parts.read_retry, parts.first_question),
             transfers: Vec::new(),
             ends_at: None,
             farewell: parts.read_retry,

@@ -1,4 +1,3 @@
-use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use althing_core::codec::{DecodeError, Reader, Writer};
@@ -7,6 +6,7 @@ use althing_keyspace::{Command, Keyspace, Lessor, Reply, Timed};
 use tokio::sync::oneshot;
 
 use crate::handle::RequestError;
+use crate::questions::Questions;
 
 /// Questions about the time of leases, and on the leader the clock that answers them.
 ///
@@ -19,13 +19,9 @@ pub(crate) struct Leases {
     lessor: Lessor,
     /// The leadership that the lessor's clock counts under.
     ballot: Ballot,
-    patience: Duration,
     /// After a refusal, nothing is proposed before this.
     pause_until: Time,
-    next: u64,
-    asked: HashMap<u64, oneshot::Sender<Result<LeaseTime, RequestError>>>,
-    /// In order, for the patience is the same for all.
-    deadlines: VecDeque<(Time, u64)>,
+    questions: Questions<LeaseTime>,
 }
 
 /// What is asked about a lease.
@@ -67,11 +63,8 @@ impl Leases {
         Self {
             lessor: Lessor::default(),
             ballot: Ballot::default(),
-            patience,
             pause_until: Time::ZERO,
-            next: first,
-            asked: HashMap::new(),
-            deadlines: VecDeque::new(),
+            questions: Questions::new(Self::ASKED_MAX, patience, first),
         }
     }
 
@@ -93,14 +86,7 @@ impl Leases {
             let _ = respond.send(Err(RequestError::NoLeader));
             return None;
         };
-        if self.asked.len() >= Self::ASKED_MAX {
-            let _ = respond.send(Err(RequestError::Overloaded));
-            return None;
-        }
-        self.next = self.next.wrapping_add(1);
-        let number = self.next;
-        self.asked.insert(number, respond);
-        self.deadlines.push_back((now + self.patience, number));
+        let number = self.questions.ask(now, respond)?;
         Some((leader, LeaseMessage::Ask { number, question }))
     }
 
@@ -112,9 +98,7 @@ impl Leases {
                 Some(LeaseMessage::Answer { number, answer })
             }
             LeaseMessage::Answer { number, answer } => {
-                if let Some(respond) = self.asked.remove(&number) {
-                    let _ = respond.send(Ok(answer));
-                }
+                self.questions.answer(number, answer);
                 None
             }
         }
@@ -188,12 +172,7 @@ impl Leases {
 
     /// Gives up on what has waited too long.
     pub(crate) fn expire(&mut self, now: Time) {
-        while let Some((_, number)) = self.deadlines.pop_front_if(|(deadline, _)| *deadline <= now)
-        {
-            if let Some(respond) = self.asked.remove(&number) {
-                let _ = respond.send(Err(RequestError::TimedOut));
-            }
-        }
+        self.questions.expire(now);
     }
 }
 

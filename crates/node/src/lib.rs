@@ -30,6 +30,7 @@ pub mod metrics;
 mod node;
 mod peers;
 mod proposals;
+mod questions;
 mod reads;
 mod renewal;
 mod serving;

@@ -13,7 +13,6 @@
 mod card;
 mod change;
 mod message;
-mod questions;
 mod roster;
 
 use std::time::Duration;
@@ -26,11 +25,12 @@ pub(crate) use card::{Card, address, decode_texts, encode_texts, is_peer_url};
 pub(crate) use change::MemberChange;
 pub use change::MemberError;
 pub(crate) use message::{MemberAnswer, MemberMessage, Verdict};
-pub(crate) use questions::Questions;
 pub(crate) use roster::Roster;
 
 use crate::handle::{Handle, Request, RequestError};
 
+/// The most questions about members that wait for their answer at a time.
+pub(crate) const MEMBER_QUESTIONS_MAX: usize = 1024;
 /// A change that could not be begun is asked for again after this long.
 const PAUSE: Duration = Duration::from_millis(20);
 /// One that was begun and does not show is asked for again after this long.

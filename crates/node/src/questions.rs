@@ -9,6 +9,7 @@ use crate::handle::RequestError;
 /// Questions of this node's clients that went to another member and have no answer yet.
 #[derive(Debug)]
 pub(crate) struct Questions<A> {
+    asked_max: usize,
     patience: Duration,
     next: u64,
     asked: HashMap<u64, oneshot::Sender<Result<A, RequestError>>>,
@@ -17,13 +18,12 @@ pub(crate) struct Questions<A> {
 }
 
 impl<A> Questions<A> {
-    /// The most that wait for their answer at a time.
-    const ASKED_MAX: usize = 1024;
-
-    /// A question that got no answer for `patience` is given up on. `first` must differ from run to
+    /// At most `asked_max` wait for their answer at a time. A question that got none for `patience`
+    /// is given up on. `first` must differ from run to
     /// run: the answer to a question of an earlier run may still be on its way.
-    pub(crate) fn new(patience: Duration, first: u64) -> Self {
-        Self { patience, next: first, asked: HashMap::new(), deadlines: VecDeque::new() }
+    pub(crate) fn new(asked_max: usize, patience: Duration, first: u64) -> Self {
+        let (asked, deadlines) = (HashMap::new(), VecDeque::new());
+        Self { asked_max, patience, next: first, asked, deadlines }
     }
 
     /// Takes a question in; its number, unless too many wait.
@@ -32,7 +32,7 @@ impl<A> Questions<A> {
         now: Time,
         respond: oneshot::Sender<Result<A, RequestError>>,
     ) -> Option<u64> {
-        if self.asked.len() >= Self::ASKED_MAX {
+        if self.asked.len() >= self.asked_max {
             // A client that went away does not miss the answer.
             let _ = respond.send(Err(RequestError::Overloaded));
             return None;
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn every_question_ends() {
-        let mut questions = Questions::new(Duration::from_secs(1), 7);
+        let mut questions = Questions::new(2, Duration::from_secs(1), 7);
         let ask = |questions: &mut Questions<&'static str>| {
             let (respond, outcome) = oneshot::channel();
             (questions.ask(Time::ZERO, respond).expect("there is room"), outcome)
@@ -75,6 +75,9 @@ mod tests {
         let (first, mut answered) = ask(&mut questions);
         let (second, mut forgotten) = ask(&mut questions);
         assert_ne!(first, second);
+        let (respond, mut refused) = oneshot::channel();
+        assert_eq!(questions.ask(Time::ZERO, respond), None, "there is no room for a third");
+        assert_eq!(refused.try_recv(), Ok(Err(RequestError::Overloaded)));
         questions.answer(first, "yes");
         questions.answer(first, "no");
         questions.expire(Time::ZERO + Duration::from_secs(1));
