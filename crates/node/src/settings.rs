@@ -98,6 +98,12 @@ pub enum SettingsError {
     /// It cannot both found a cluster and join one.
     #[error("a node that joins a cluster has no founding members, and says where it is found")]
     JoinsAndFounds,
+    /// A name or an address would not fit into what members know of each other.
+    #[error("a name or an address in the initial cluster is longer than {max} bytes")]
+    TooLong {
+        /// The most.
+        max: usize,
+    },
     /// Leaders would be deposed between two heartbeats.
     #[error("an election timeout of {election:?} is under five heartbeats of {heartbeat:?}")]
     ElectionTooShort {
@@ -145,6 +151,12 @@ impl Settings {
     /// See [`SettingsError`].
     pub fn check(&self) -> Result<(), SettingsError> {
         self.check_members()?;
+        let is_long = |member: &MemberAddress| {
+            member.name.len().max(self.peer_url(member).len()) > Card::TEXT_SIZE_MAX
+        };
+        if self.members.iter().any(is_long) {
+            return Err(SettingsError::TooLong { max: Card::TEXT_SIZE_MAX });
+        }
         let (election, heartbeat) = (self.election_timeout, self.heartbeat_interval);
         if election < heartbeat * 5 {
             return Err(SettingsError::ElectionTooShort { election, heartbeat });
@@ -281,6 +293,9 @@ mod tests {
         assert_eq!(named_twice, Err(SettingsError::NamedTwice { name: "a".to_owned() }));
         let stranger = settings(&["b", "c"]).check();
         assert!(matches!(stranger, Err(SettingsError::NotAMember { .. })));
+        let long = "b".repeat(301);
+        let long = settings(&["a", &long]).check();
+        assert_eq!(long, Err(SettingsError::TooLong { max: 300 }));
         let mut hasty = settings(&["a"]);
         hasty.election_timeout = hasty.heartbeat_interval * 4;
         assert!(matches!(hasty.check(), Err(SettingsError::ElectionTooShort { .. })));
