@@ -27,11 +27,16 @@ pub(crate) fn start(
     let (writes, incoming) = channel();
     let thread = thread::Builder::new().name("althing-log".to_owned()).spawn(move || {
         let _alarm = Alarm { thread: "log", events: events.clone() };
-        let mut log = Log { wal, shared, spares: channel(), is_making_spare: false, pause: 0 };
-        let ended = log.run(&incoming, &events).and_then(|()| log.wal.close());
-        if let Err(error) = ended {
+        let mut log = Log { wal, shared, spare: None, pause: 0 };
+        let ran = log.run(&incoming, &events);
+        let spare = log.spare.take();
+        if let Err(error) = ran.and_then(|()| log.wal.close()) {
             // Without a driver nobody is left to care.
             let _ = events.send(Event::LogFailed(error.to_string()));
+        }
+        if let Some(spare) = spare {
+            // It holds the folder too, which the next to open it is to find free.
+            let _ = spare.join();
         }
     })?;
     Ok((writes, thread))
@@ -40,8 +45,8 @@ pub(crate) fn start(
 struct Log {
     wal: Wal<RealDisk>,
     shared: Arc<Shared>,
-    spares: (Sender<Option<Spare>>, Receiver<Option<Spare>>),
-    is_making_spare: bool,
+    /// The thread that makes the next segment's file.
+    spare: Option<thread::JoinHandle<Option<Spare>>>,
     /// After a spare could not be made, so many commits pass before the next try.
     pause: u32,
 }
@@ -89,15 +94,14 @@ impl Log {
         if let Some(begin) = begins.max_by_key(|id: &LogId| id.index) {
             self.wal.purge_before(begin)?;
         }
-        if let Ok(spare) = self.spares.1.try_recv() {
-            self.is_making_spare = false;
-            match spare {
-                Some(spare) => self.wal.offer_spare(spare)?,
-                None => self.pause = PAUSE_COMMITS,
+        if let Some(made) = self.spare.take_if(|spare| spare.is_finished()) {
+            match made.join() {
+                Ok(Some(spare)) => self.wal.offer_spare(spare)?,
+                Ok(None) | Err(_) => self.pause = PAUSE_COMMITS,
             }
         }
         self.pause = self.pause.saturating_sub(1);
-        if self.wal.wants_spare() && !self.is_making_spare && self.pause == 0 {
+        if self.wal.wants_spare() && self.spare.is_none() && self.pause == 0 {
             self.make_spare();
         }
         Ok(())
@@ -107,12 +111,8 @@ impl Log {
     /// it comes to it, and fails then.
     fn make_spare(&mut self) {
         let maker = self.wal.spare_maker();
-        let made = self.spares.0.clone();
-        let spawned = thread::Builder::new().name("althing-spare".to_owned()).spawn(move || {
-            // A log that is gone needs no spare.
-            let _ = made.send(maker.make().ok());
-        });
-        self.is_making_spare = spawned.is_ok();
+        let thread = thread::Builder::new().name("althing-spare".to_owned());
+        self.spare = thread.spawn(move || maker.make().ok()).ok();
     }
 }
 

@@ -54,3 +54,13 @@ async fn the_server_says_what_it_serves() {
         assert!(names.iter().any(|known| known == name), "{name} is not among {names:?}");
     }
 }
+
+#[tokio::test]
+async fn who_stops_it_finds_its_folder_free() {
+    let mut server = Server::start().await;
+    for _ in 0..20 {
+        // Whatever the first writes set in motion, stopping waits for it.
+        server = server.restart().await;
+        server.put("written", "").await;
+    }
+}
