@@ -273,8 +273,8 @@ const PAXOS: [Hunt; 24] = [
     Hunt {
         bug: Bug::LeavesSilently,
         invariants: &[Invariant::Liveness],
-        eager: 500,
-        harm: (Invariant::Liveness, 500),
+        eager: 2_000,
+        harm: (Invariant::Liveness, 2_000),
     },
     Hunt {
         bug: Bug::LearnersStand,

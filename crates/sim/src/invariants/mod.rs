@@ -341,9 +341,19 @@ impl Checker {
             }
         }
         if let Some(id) = lost {
-            let detail = format!("{node} overwrote {id} on its disk, which is committed");
-            self.report(Invariant::Durability, detail);
+            self.require_kept(node, id);
         }
+    }
+
+    /// A node overwrote a committed entry. It may: a leadership that came to nothing told it to,
+    /// before it heard of the later one that committed the entry with the help of others. But they
+    /// must be enough.
+    fn require_kept(&mut self, node: NodeId, id: LogId) {
+        let keeps = |node| self.nodes.get(&node).is_some_and(|account| account.keeps(id));
+        let kept = agree(self.members.committed(), keeps);
+        self.require(kept, Invariant::Durability, || {
+            format!("{node} overwrote {id}, which is committed, and no quorum keeps it")
+        });
     }
 
     /// A snapshot of the state after `id` is durable on a node.

@@ -102,6 +102,20 @@ fn a_commit_that_is_on_no_majority_or_leaves_its_disk() {
 }
 
 #[test]
+fn a_copy_may_be_overwritten_as_long_as_others_are_enough() {
+    let mut checker = checker();
+    let entries = [entry(id(1, 1, 1), "a")];
+    for node in 1..=3 {
+        write(&mut checker, node, 1, &entries);
+    }
+    checker.progressed(node(1), &status(Role::Leader, Ballot::new(1, node(1)), 1));
+    write(&mut checker, 2, 2, &[entry(id(2, 3, 1), "b")]);
+    assert_eq!(broken(&checker), []);
+    write(&mut checker, 3, 2, &[entry(id(2, 3, 1), "b")]);
+    assert_eq!(broken(&checker), [Invariant::Durability]);
+}
+
+#[test]
 fn a_leader_without_what_was_committed() {
     let mut checker = checker();
     for at in [1, 2] {
