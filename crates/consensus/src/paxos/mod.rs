@@ -51,6 +51,7 @@
 //! | a restart loses no promise and no acceptance (2.5) | r `journal.rs` |
 //! | snapshots, and catching up by them (Live 5.5) | r `snapshot.rs` |
 //! | a leader that is alive is not outbid (Live 4.2) | r `mod.rs`, `follows_a_live_leader` |
+//! | a leader whose disk stands still hands over | r `stall.rs` |
 //! | who is outbid waits at random (2.4) | r `mod.rs`, `follow` |
 //! | who should lead, if nobody does | `phase_one.rs`, `would_help` |
 //! | reads by a round of confirmation (Live 5.2, without its lease) | r `reads.rs` |

@@ -31,6 +31,7 @@
 //! | what is durable | `journal.rs` |
 //! | a leader that hears from no majority steps down (thesis 6.2) | `leader.rs`, `check_quorum` |
 //! | leadership transfer (thesis 3.10) | `handover.rs` |
+//! | a leader whose disk stands still hands over | `stall.rs` |
 //! | members come and go (6, thesis chapter 4) | `membership.rs` |
 //!
 //! # Left out

@@ -28,13 +28,14 @@ pub(crate) enum Stage<P: Protocol> {
 }
 
 impl<P: Protocol> Machine<P> {
-    /// Nobody leads, as far as we can hear. A server that does not vote does not lead either, and
-    /// waits.
+    /// Nobody leads, as far as we can hear. A server that does not vote does not lead either, nor
+    /// does one whose disk stands still; they wait.
     pub(super) fn lose_patience(&mut self, now: Time) {
-        if self.may_stand() {
+        if self.may_stand() && !self.disk_stalls(now) {
             self.ask_for_pre_votes(now);
         } else {
             self.follow(now, self.epoch(), None);
+            self.be_patient(now);
         }
     }
 
@@ -59,7 +60,8 @@ impl<P: Protocol> Machine<P> {
     /// The leader hands its leadership over to us (thesis, section 3.10): nobody needs to be asked
     /// first whether it is time.
     pub(super) fn stand_at_once(&mut self, now: Time) {
-        if !matches!(self.role, Role::Leader(_)) && self.may_stand() {
+        let can_lead = self.may_stand() && !self.disk_stalls(now);
+        if !matches!(self.role, Role::Leader(_)) && can_lead {
             self.drop_forwarded();
             P::stand(self, now, true);
         }

@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use althing_core::{Acceptance, Ballot, Entry, Index, LogId, Op, Record};
+use althing_core::{Acceptance, Ballot, Entry, Index, LogId, Op, Record, Time};
 
 use crate::Log;
 
@@ -14,14 +14,22 @@ use crate::Log;
 pub(crate) struct Journal {
     next: Op,
     pending: Vec<Record>,
-    /// Writes on their way, each with the log's last entry when it was issued.
-    in_flight: VecDeque<(Op, LogId)>,
+    in_flight: VecDeque<Write>,
     durable: Index,
     /// The last write that cut entries away; what was durable before it may be gone after it.
     cut: Op,
     /// The write that carries the current promise, or the last word about what is accepted under
     /// it; `None` since the start.
     promised: Option<Op>,
+}
+
+/// A write on its way.
+#[derive(Clone, Copy, Debug)]
+struct Write {
+    op: Op,
+    /// The log's last entry when it was issued.
+    last: LogId,
+    issued_at: Time,
 }
 
 impl Journal {
@@ -38,7 +46,7 @@ impl Journal {
     /// The write that covers everything recorded so far; `None` when all of it is durable.
     pub(crate) fn latest(&self) -> Option<Op> {
         if self.pending.is_empty() {
-            self.in_flight.back().map(|(op, _)| *op)
+            self.in_flight.back().map(|write| write.op)
         } else {
             Some(self.next)
         }
@@ -87,22 +95,27 @@ impl Journal {
         self.durable = self.durable.min(from.previous());
     }
 
+    /// Since when the disk owes an answer; `None` when it owes none.
+    pub(super) fn waits_since(&self) -> Option<Time> {
+        self.in_flight.front().map(|write| write.issued_at)
+    }
+
     /// Takes what is to be written now.
-    pub(super) fn issue(&mut self, log: &Log) -> Option<(Op, Vec<Record>)> {
+    pub(super) fn issue(&mut self, now: Time, log: &Log) -> Option<(Op, Vec<Record>)> {
         if self.pending.is_empty() {
             return None;
         }
         let op = self.next;
         self.next = Op(op.0 + 1);
-        self.in_flight.push_back((op, log.last()));
+        self.in_flight.push_back(Write { op, last: log.last(), issued_at: now });
         Some((op, std::mem::take(&mut self.pending)))
     }
 
     /// Everything up to `op` is durable.
     pub(super) fn persisted(&mut self, op: Op, log: &Log) {
-        while let Some((done, last)) = self.in_flight.pop_front_if(|(issued, _)| *issued <= op) {
-            if done >= self.cut && log.contains(last) {
-                self.durable = self.durable.max(last.index);
+        while let Some(done) = self.in_flight.pop_front_if(|write| write.op <= op) {
+            if done.op >= self.cut && log.contains(done.last) {
+                self.durable = self.durable.max(done.last.index);
             }
         }
     }

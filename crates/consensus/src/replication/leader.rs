@@ -22,6 +22,8 @@ pub(crate) struct Leader {
     pub(super) heartbeat_at: Time,
     heartbeat_due: bool,
     pub(super) quorum_check_at: Time,
+    /// Its disk stood still, and it has offered the leadership to another.
+    pub(super) has_offered: bool,
     /// The configuration in force is without this server.
     pub(super) is_leaving: bool,
     /// Those who are to be told that they were removed, once that is committed.
@@ -48,6 +50,7 @@ impl<P: Protocol> Machine<P> {
             heartbeat_at: now,
             heartbeat_due: true,
             quorum_check_at: now + self.options.election_timeout,
+            has_offered: false,
             is_leaving: !self.configurations.current().contains(self.id)
                 && !self.has(Bug::StaysWhenRemoved),
             farewells: Vec::new(),
@@ -58,6 +61,7 @@ impl<P: Protocol> Machine<P> {
     /// Time passed while leading.
     pub(super) fn lead_on(&mut self, now: Time) {
         self.check_quorum(now);
+        self.check_disk(now);
         let Role::Leader(leader) = &mut self.role else { return };
         if now >= leader.heartbeat_at {
             leader.heartbeat_at = now + self.options.heartbeat_interval;

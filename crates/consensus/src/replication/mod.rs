@@ -22,6 +22,7 @@ mod progress;
 mod protocol;
 mod reads;
 mod snapshot;
+mod stall;
 mod taken;
 
 use std::sync::Arc;
@@ -445,7 +446,7 @@ impl<P: Protocol> Replica for Machine<P> {
             Role::Candidate(_) => {}
         }
         self.tell_configuration(outputs);
-        if let Some((op, records)) = self.journal.issue(&self.log) {
+        if let Some((op, records)) = self.journal.issue(now, &self.log) {
             outputs.push(Output::Persist { op, records });
         }
         self.finish_handover();
