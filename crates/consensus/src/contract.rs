@@ -383,4 +383,6 @@ pub struct Status {
     pub configured: Index,
     /// To whom this server is handing its leadership over.
     pub transferring: Option<NodeId>,
+    /// Until when a leader may read by lease, by the clock that it is driven by; zero without one.
+    pub lease_until: Time,
 }

@@ -86,6 +86,8 @@ pub fn run_with<P: Protocol>(
 
 /// Sets the draws of what operators do apart from all others.
 const CHANGES: u64 = 0x6d65_6d62_6572_7321;
+/// Sets apart the draw of how leaders read.
+const LEASES: u64 = 0x6c65_6173_6521_0000;
 
 fn live<P: Protocol>(
     seed: u64,
@@ -96,6 +98,7 @@ fn live<P: Protocol>(
     let mut random = Random::new(seed);
     let mut profile = Profile::draw(&mut random.fork());
     profile.draw_changes(&mut Random::new(seed ^ CHANGES));
+    profile.draw_leases(&mut Random::new(seed ^ LEASES));
     let drawn = if random.chance(0.7) { 3 } else { 5 };
     let nodes = options.nodes.unwrap_or(drawn);
     let protocol = protocol(&profile.settings(), options);

@@ -17,6 +17,8 @@ pub(crate) struct Profile {
     pub(crate) change: Option<Changes>,
     /// Clocks run at most this much too fast or too slow, in millionths.
     pub(crate) drift_max: i64,
+    /// Leaders read by lease, and count on that drift.
+    pub(crate) has_leases: bool,
 }
 
 /// What is done to the nodes, and how often.
@@ -219,6 +221,7 @@ impl Profile {
             timing,
             drift_max: one_of(random, &[0, 500, 20_000, 150_000]),
             change: None,
+            has_leases: false,
         };
         match one_of(random, &Temper::MIX) {
             Temper::Mixed => {}
@@ -250,6 +253,11 @@ impl Profile {
             weights,
             at_leader: one_of(random, &[0.6, 0.95]),
         });
+    }
+
+    /// In a third of all lives leaders read by lease. Drawn apart as well.
+    pub(crate) fn draw_leases(&mut self, random: &mut Random) {
+        self.has_leases = random.chance(0.33);
     }
 
     fn elect_often(&mut self, random: &mut Random) {

@@ -61,10 +61,17 @@ pub struct Settings {
     pub uncommitted_bytes_max: usize,
     /// Behind a snapshot this many bytes of entries are kept.
     pub keep_bytes: usize,
+    /// Where leaders read by lease: how far clocks drift at most, in millionths.
+    pub lease_drift: Option<u32>,
 }
 
 impl Profile {
-    pub(crate) const fn settings(&self) -> Settings {
+    fn lease_drift(&self) -> Option<u32> {
+        let drift = u32::try_from(self.drift_max).expect("a clock runs on");
+        self.has_leases.then_some(drift)
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
         Settings {
             election_timeout: self.timing.election_timeout,
             heartbeat_interval: self.timing.heartbeat_interval,
@@ -72,6 +79,7 @@ impl Profile {
             window_messages: self.sizes.window_messages,
             uncommitted_bytes_max: self.sizes.uncommitted_bytes_max,
             keep_bytes: self.sizes.keep_bytes,
+            lease_drift: self.lease_drift(),
         }
     }
 }
@@ -96,6 +104,7 @@ fn drawn(settings: &Settings, options: &Options) -> replication::Options {
         uncommitted_bytes_max: settings.uncommitted_bytes_max,
         keep_bytes: settings.keep_bytes,
         transfer_keep_bytes: settings.keep_bytes * 10,
+        lease_drift: settings.lease_drift,
         bug: options.bug,
         ..replication::Options::default()
     }

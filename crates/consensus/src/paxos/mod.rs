@@ -54,10 +54,11 @@
 //! | a leader whose disk stands still hands over | r `stall.rs` |
 //! | who is outbid waits at random (2.4) | r `mod.rs`, `follow` |
 //! | who should lead, if nobody does | `phase_one.rs`, `would_help` |
-//! | reads by a round of confirmation (Live 5.2, without its lease) | r `reads.rs` |
+//! | reads by a round of confirmation, without a lease | r `reads.rs` |
+//! | reads by lease, where they are asked for (Live 5.2) | r `lease.rs` |
 //!
 //! # Left out
-//! Reads by lease (Live 5.2), and quorums other than majorities in a configuration.
+//! Quorums other than majorities in a configuration.
 
 mod ask;
 mod phase_one;

@@ -11,7 +11,7 @@ use crate::replication::{Body, Bug, Machine, Protocol};
 pub enum Ballots {}
 
 impl Protocol for Ballots {
-    const NAME: &'static str = "paxos/1";
+    const NAME: &'static str = "paxos/2";
     const EPOCH: char = 'b';
 
     type Ask = Ask;

@@ -35,7 +35,7 @@ pub enum Ask {
 }
 
 impl Protocol for Terms {
-    const NAME: &'static str = "raft/2";
+    const NAME: &'static str = "raft/3";
     const EPOCH: char = 't';
 
     type Ask = Ask;

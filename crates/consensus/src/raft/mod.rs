@@ -27,15 +27,13 @@
 //! | the window of messages and bytes per follower | `progress.rs` |
 //! | a follower's proposal is appended once, however often it comes | `taken.rs` |
 //! | linearizable reads (thesis 6.4) | `reads.rs` |
+//! | reads by lease, where they are asked for (thesis 6.4.1) | `lease.rs` |
 //! | snapshots in chunks (7) | `snapshot.rs` |
 //! | what is durable | `journal.rs` |
 //! | a leader that hears from no majority steps down (thesis 6.2) | `leader.rs`, `check_quorum` |
 //! | leadership transfer (thesis 3.10) | `handover.rs` |
 //! | a leader whose disk stands still hands over | `stall.rs` |
 //! | members come and go (6, thesis chapter 4) | `membership.rs` |
-//!
-//! # Left out
-//! Reads by lease (thesis 6.4.1).
 
 mod election;
 

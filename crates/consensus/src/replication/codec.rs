@@ -26,9 +26,10 @@ impl<P: Protocol> crate::Message for Message<P> {
                 writer.u64(*round);
                 encode_entries(entries, writer);
             }
-            Body::AppendReply { round, outcome } => {
+            Body::AppendReply { round, loyal_for, outcome } => {
                 writer.u8(6);
                 writer.u64(*round);
+                writer.u32(*loyal_for);
                 encode_outcome(*outcome, writer);
             }
             Body::Commit { commit } => {
@@ -71,7 +72,11 @@ impl<P: Protocol> crate::Message for Message<P> {
         let body = match reader.u8()? {
             2 => Body::PreVoteReply { granted: reader.bool()? },
             5 => decode_append(reader)?,
-            6 => Body::AppendReply { round: reader.u64()?, outcome: decode_outcome(reader)? },
+            6 => Body::AppendReply {
+                round: reader.u64()?,
+                loyal_for: reader.u32()?,
+                outcome: decode_outcome(reader)?,
+            },
             7 => Body::Commit { commit: reader.log_id()? },
             8 => Body::Snapshot(decode_chunk(reader)?),
             9 => Body::SnapshotReply { snapshot: reader.log_id()?, offset: reader.u64()? },
@@ -217,8 +222,13 @@ mod tests {
             Body::Removed,
             Body::Ask(Ask::VoteReply { granted: false }),
             Body::Append { previous: id(4), entries, commit: Index(3), round: 8 },
-            Body::AppendReply { round: 1, outcome: AppendOutcome::Accepted { matched: Index(6) } },
             Body::AppendReply {
+                round: 1,
+                loyal_for: 1000,
+                outcome: AppendOutcome::Accepted { matched: Index(6) },
+            },
+            Body::AppendReply {
+                loyal_for: 0,
                 round: 1,
                 outcome: AppendOutcome::Rejected { previous: Index(9), hint: id(6) },
             },

@@ -61,6 +61,7 @@ impl<P: Protocol> Machine<P> {
                 follower.leader = Some(from);
                 follower.heard_at = now;
                 follower.deadline = deadline;
+                self.be_loyal(now);
             }
             Role::Candidate(_) | Role::Leader(_) => {
                 panic!("two leaders in {}: {} and {from}", self.epoch(), self.id)
@@ -82,7 +83,9 @@ impl<P: Protocol> Machine<P> {
         if previous.index >= begin.index && !self.log.contains(previous) {
             let hint = self.log.last_at_or_below(previous);
             let outcome = AppendOutcome::Rejected { previous: previous.index, hint };
-            self.send_after(from, self.journal.promised(), Body::AppendReply { round, outcome });
+            let loyal_for = self.loyal_for();
+            let reply = Body::AppendReply { round, loyal_for, outcome };
+            self.send_after(from, self.journal.promised(), reply);
             return;
         }
         let matched = previous.index.plus(entries.len() as u64).max(begin.index);
@@ -144,8 +147,10 @@ impl<P: Protocol> Machine<P> {
         let Some(Owed { matched, round, heartbeat }) = follower.owed.take() else { return };
         let read_waits = round > follower.round_answered;
         follower.round_answered = follower.round_answered.max(round);
+        let loyal_for = self.loyal_for();
         let reply = |matched| Body::<P>::AppendReply {
             round,
+            loyal_for,
             outcome: AppendOutcome::Accepted { matched },
         };
         let durable = self.journal.durable();

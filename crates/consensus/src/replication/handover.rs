@@ -61,12 +61,14 @@ impl<P: Protocol> Machine<P> {
     pub(super) fn continue_handover(&mut self, heartbeat: bool) {
         let last = self.log.last().index;
         let blindly = self.has(Bug::HandsOverBlindly);
-        let Role::Leader(leader) = &self.role else { return };
+        let during = self.has(Bug::LeaseDuringHandover);
+        let Role::Leader(leader) = &mut self.role else { return };
         let Some(handover) = &mut self.handover else { return };
         let to = handover.to;
         let is_up_to_date = leader.progress.get(&to).is_some_and(|p| p.matched == last) || blindly;
         if is_up_to_date && (heartbeat || !handover.asked) {
             handover.asked = true;
+            leader.is_lease_over = !during;
             self.send(to, Body::TimeoutNow);
         }
     }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use althing_core::{Ballot, Entry, Index, LogId, NodeId, Payload, Quorum, Time};
 
@@ -22,6 +23,9 @@ pub(crate) struct Leader {
     pub(super) heartbeat_at: Time,
     heartbeat_due: bool,
     pub(super) quorum_check_at: Time,
+    /// It has asked another to stand for election, who may be elected by those who are loyal to
+    /// this one: it reads by lease no more.
+    pub(super) is_lease_over: bool,
     /// Its disk stood still, and it has offered the leadership to another.
     pub(super) has_offered: bool,
     /// The configuration in force is without this server.
@@ -50,6 +54,7 @@ impl<P: Protocol> Machine<P> {
             heartbeat_at: now,
             heartbeat_due: true,
             quorum_check_at: now + self.options.election_timeout,
+            is_lease_over: false,
             has_offered: false,
             is_leaving: !self.configurations.current().contains(self.id)
                 && !self.has(Bug::StaysWhenRemoved),
@@ -145,10 +150,26 @@ impl<P: Protocol> Machine<P> {
     }
 
     /// A follower's client reads.
-    pub(super) fn read_forwarded(&mut self, from: NodeId, id: ReadId) {
-        let commit = self.commit;
-        if let Role::Leader(leader) = &mut self.role {
-            leader.reads.ask(Some(from), id, commit.max(leader.opening));
+    pub(super) fn read_forwarded(&mut self, now: Time, from: NodeId, id: ReadId) {
+        self.read_here(now, Some(from), id);
+    }
+
+    /// Leader: somebody reads.
+    pub(super) fn read_here(&mut self, now: Time, from: Option<NodeId>, id: ReadId) {
+        let has_lease = now < self.lease_until();
+        let Role::Leader(leader) = &mut self.role else { return };
+        let index = self.commit.max(leader.opening);
+        if has_lease {
+            self.serve(Read { from, id, index });
+        } else {
+            leader.reads.ask(from, id, index);
+        }
+    }
+
+    fn serve(&mut self, Read { from, id, index }: Read) {
+        match from {
+            Some(from) => self.send(from, Body::ReadReply { id, index }),
+            None => self.outgoing.push(Output::ReadReady { id, index }),
         }
     }
 
@@ -157,13 +178,12 @@ impl<P: Protocol> Machine<P> {
         &mut self,
         now: Time,
         from: NodeId,
-        round: u64,
+        (round, loyal_for): (u64, Duration),
         outcome: AppendOutcome,
     ) {
         let Role::Leader(leader) = &mut self.role else { return };
         let Some(progress) = leader.progress.get_mut(&from) else { return };
-        progress.heard_at = now;
-        progress.round = progress.round.max(round);
+        progress.answer(now, round, loyal_for);
         match outcome {
             AppendOutcome::Accepted { matched } => {
                 let last = self.log.last().index;
@@ -227,8 +247,11 @@ impl<P: Protocol> Machine<P> {
         self.advance_commit();
         self.settle_members(now);
         let Role::Leader(leader) = &mut self.role else { return };
-        let round_started = leader.reads.start_round();
         let heartbeat = std::mem::take(&mut leader.heartbeat_due);
+        if heartbeat && self.options.lease_drift.is_some() {
+            leader.reads.beat(now, self.options.election_timeout);
+        }
+        let round_started = leader.reads.start_round();
         for peer in Arc::clone(&self.peers).iter() {
             self.supply(now, *peer, heartbeat, round_started);
         }
@@ -339,12 +362,7 @@ impl<P: Protocol> Machine<P> {
         let Some(reached) = self.deciding.reached(answered) else { return };
         let round = if unconfirmed { u64::MAX } else { reached };
         let served: Vec<Read> = leader.reads.confirm(round).collect();
-        for Read { from, id, index } in served {
-            match from {
-                Some(from) => self.send(from, Body::ReadReply { id, index }),
-                None => self.outgoing.push(Output::ReadReady { id, index }),
-            }
-        }
+        served.into_iter().for_each(|read| self.serve(read));
         // Reads that came meanwhile start their round at once.
         self.announce_next_round();
     }

@@ -40,6 +40,9 @@ pub enum Body<P: Protocol> {
     AppendReply {
         /// The greatest round seen in this epoch.
         round: u64,
+        /// Since it heard of that round, the sender helps nobody else to lead for so many
+        /// milliseconds of its clock.
+        loyal_for: u32,
         /// Whether the logs met.
         outcome: AppendOutcome,
     },
@@ -108,6 +111,17 @@ pub enum AppendOutcome {
     },
 }
 
+impl fmt::Display for AppendOutcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accepted { matched } => write!(f, "accepted matched={matched}"),
+            Self::Rejected { previous, hint } => {
+                write!(f, "rejected previous={previous} hint={hint}")
+            }
+        }
+    }
+}
+
 impl<P: Protocol> fmt::Display for Message<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{} {}", P::EPOCH, self.epoch, self.body)
@@ -127,11 +141,9 @@ impl<P: Protocol> fmt::Display for Body<P> {
                 }
                 write!(f, "] commit={commit} round={round}")
             }
-            Self::AppendReply { round, outcome: AppendOutcome::Accepted { matched } } => {
-                write!(f, "AppendReply accepted matched={matched} round={round}")
-            }
-            Self::AppendReply { round, outcome: AppendOutcome::Rejected { previous, hint } } => {
-                write!(f, "AppendReply rejected previous={previous} hint={hint} round={round}")
+            Self::AppendReply { round, loyal_for, outcome } => {
+                write!(f, "AppendReply {outcome} round={round}")?;
+                if *loyal_for > 0 { write!(f, " loyal-for={loyal_for}ms") } else { Ok(()) }
             }
             Self::Commit { commit } => write!(f, "Commit {commit}"),
             Self::Snapshot(chunk) => {

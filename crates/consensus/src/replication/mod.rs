@@ -15,6 +15,7 @@ mod follower;
 mod handover;
 mod journal;
 mod leader;
+mod lease;
 mod membership;
 mod message;
 mod options;
@@ -23,9 +24,11 @@ mod protocol;
 mod reads;
 mod snapshot;
 mod stall;
+mod start;
 mod taken;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use althing_core::{
     Acceptances, Ballot, Change, Configuration, Entry, Gated, Index, LogId, NodeId, Op, Random,
@@ -34,7 +37,7 @@ use althing_core::{
 
 use crate::{
     ChangeRefusal, Chunk, Log, Output, Proposal, ProposalId, ReadId, ReadRefusal, Refusal, Replica,
-    Restart, Status, Stored, TransferRefusal,
+    Status, Stored, TransferRefusal,
 };
 pub(crate) use candidate::{Candidate, Stage};
 pub(crate) use codec::require_following;
@@ -78,6 +81,8 @@ pub struct Machine<P: Protocol> {
     /// The last entry covered by a durable snapshot of the state machine.
     snapshot: LogId,
     receiving: Option<Receiving>,
+    /// It helps nobody to lead before this, unless its leader asks for it.
+    loyal_until: Time,
     pub(crate) role: Role<P>,
     /// The leadership is, or was, to go to another server; what came of it is not told yet.
     handover: Option<Handover>,
@@ -103,58 +108,6 @@ struct Told {
 }
 
 impl<P: Protocol> Machine<P> {
-    /// A server that starts, or starts again with what it remembers. `seed` spreads election
-    /// timeouts and should differ between the members.
-    ///
-    /// # Panics
-    /// `restart` contradicts itself.
-    pub fn new(id: NodeId, options: Options, restart: Restart, seed: u64, now: Time) -> Self {
-        let Restart { promise, configuration, begin, entries, acceptances } = restart;
-        let forgets =
-            cfg!(feature = "planted-bugs") && options.bug == Some(Bug::ForgetsConfiguration);
-        let told = if forgets { &[][..] } else { &entries[..] };
-        let configurations = Configurations::new(begin.index, configuration, told.iter());
-        let current = Arc::clone(configurations.current());
-        // Entries are written behind the promise of their term. A snapshot that a leader sent is
-        // written elsewhere, and may have outlived the promise that was made when it came.
-        let promise = promise.max(Ballot::unvoted(begin.ballot.round));
-        let forgets =
-            cfg!(feature = "planted-bugs") && options.bug == Some(Bug::ForgetsAcceptances);
-        let acceptances = if forgets { Acceptances::default() } else { acceptances };
-        let log = Log::new(begin, entries);
-        assert!(
-            promise.round >= log.last().ballot.round,
-            "the log holds term {} but the promise is only {promise}",
-            log.last().ballot.round
-        );
-        let mut random = Random::new(seed);
-        // Nothing is lost by asking early after a start: if a leader lives, stickiness protects it.
-        let patience = options.election_timeout;
-        let deadline = now + random.duration(patience / 10, patience / 3);
-        let mut machine = Self {
-            id,
-            configurations,
-            deciding: Arc::clone(&current),
-            peers: Arc::default(),
-            is_removed: false,
-            random,
-            promise,
-            journal: Journal::new(log.last().index),
-            commit: begin.index,
-            snapshot: begin,
-            receiving: None,
-            role: Role::Follower(Follower::new(None, now, deadline)),
-            handover: None,
-            outgoing: Vec::new(),
-            told: Told { commit: begin.index, round: 0, leader: None, configuration: current },
-            log,
-            acceptances,
-            options,
-        };
-        machine.configured();
-        machine
-    }
-
     /// The current epoch: term or ballot.
     pub fn epoch(&self) -> Ballot {
         P::epoch(self.promise)
@@ -251,7 +204,7 @@ impl<P: Protocol> Machine<P> {
             Body::Append { .. } | Body::Snapshot(_) => {
                 let hint = self.log.last();
                 let outcome = AppendOutcome::Rejected { previous: Index::ZERO, hint };
-                self.send(from, Body::AppendReply { round: 0, outcome });
+                self.send(from, Body::AppendReply { round: 0, loyal_for: 0, outcome });
             }
             Body::PreVoteReply { .. }
             | Body::AppendReply { .. }
@@ -274,7 +227,10 @@ impl<P: Protocol> Machine<P> {
                 self.hear_leader(now, from);
                 self.append(from, previous, entries, commit, round);
             }
-            Body::AppendReply { round, outcome } => self.append_reply(now, from, round, outcome),
+            Body::AppendReply { round, loyal_for, outcome } => {
+                let loyal_for = Duration::from_millis(loyal_for.into());
+                self.append_reply(now, from, (round, loyal_for), outcome);
+            }
             Body::Commit { commit } => self.commit_told(commit),
             Body::Snapshot(chunk) => {
                 self.hear_leader(now, from);
@@ -290,7 +246,7 @@ impl<P: Protocol> Machine<P> {
                 let refused = ids.into_iter().map(|id| Output::Refused { id, reason });
                 self.outgoing.extend(refused);
             }
-            Body::Read { id } => self.read_forwarded(from, id),
+            Body::Read { id } => self.read_forwarded(now, from, id),
             Body::ReadReply { id, index } => {
                 self.outgoing.push(Output::ReadReady { id, index });
             }
@@ -343,7 +299,7 @@ impl<P: Protocol> Replica for Machine<P> {
             return;
         }
         let disturbs = matches!(&body, Body::Ask(ask) if ask.disturbs());
-        if disturbs && self.follows_a_live_leader(now) {
+        if disturbs && (self.follows_a_live_leader(now) || now < self.loyal_until) {
             return;
         }
         if epoch > self.epoch() {
@@ -387,9 +343,9 @@ impl<P: Protocol> Replica for Machine<P> {
         }
     }
 
-    fn read(&mut self, _now: Time, id: ReadId) {
+    fn read(&mut self, now: Time, id: ReadId) {
         match &mut self.role {
-            Role::Leader(leader) => leader.reads.ask(None, id, self.commit.max(leader.opening)),
+            Role::Leader(_) => self.read_here(now, None, id),
             Role::Follower(Follower { leader: Some(leader), .. }) => {
                 let leader = *leader;
                 self.send(leader, Body::Read { id });
@@ -505,6 +461,7 @@ impl<P: Protocol> Replica for Machine<P> {
             configuration: Arc::clone(self.configurations.current()),
             configured: self.configurations.index(),
             transferring: self.handover.as_ref().map(Handover::to),
+            lease_until: self.lease_until(),
         }
     }
 }

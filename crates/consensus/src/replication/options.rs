@@ -23,6 +23,12 @@ pub struct Options {
     /// As long as a follower is being sent a snapshot, the log keeps up to about this many bytes of
     /// entries that follow it. Default 512 MiB.
     pub transfer_keep_bytes: usize,
+    /// Whether members keep what reads by lease need: the greatest drift of their clocks, in
+    /// millionths, that a leader counts on. Who was heard by a leader then helps nobody else to
+    /// lead for an election timeout, nor after a start, and a leader that a quorum heard lately
+    /// reads without asking. It is safe only as long as no clock of a member, while that member
+    /// lives, runs faster or slower than this. Default `None`: each read is confirmed by a quorum.
+    pub lease_drift: Option<u32>,
     /// A defect put in on purpose, to prove that the checkers find it. Without the crate's feature
     /// `planted-bugs` it has no effect.
     pub bug: Option<Bug>,
@@ -87,6 +93,14 @@ pub enum Bug {
     NeedsOnePromise,
     /// A snapshot that comes in drops what was accepted behind it.
     DropsBehindSnapshot,
+    /// A lease counts from when the answer came, not from when the question was sent.
+    LeaseFromAnswer,
+    /// A lease is as long as the others are loyal, whatever the clocks do.
+    LeaseIgnoresDrift,
+    /// A leader reads by lease though it has asked another to stand for election.
+    LeaseDuringHandover,
+    /// After a start a member helps whoever asks, though it told a leader that it would not.
+    ForgetsLoyalty,
 }
 
 impl Default for Options {
@@ -100,6 +114,7 @@ impl Default for Options {
             uncommitted_bytes_max: 64 << 20,
             keep_bytes: 16 << 20,
             transfer_keep_bytes: 512 << 20,
+            lease_drift: None,
             bug: None,
         }
     }

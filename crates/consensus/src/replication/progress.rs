@@ -1,4 +1,5 @@
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use althing_core::{Index, Time};
 
@@ -21,6 +22,8 @@ pub(super) struct Progress {
     pub(super) heard_at: Time,
     /// The last round of read confirmation that it answered.
     pub(super) round: u64,
+    /// Since it heard of that round it is loyal for so long, by its clock.
+    pub(super) loyal_for: Duration,
     /// The commit index that it was told last.
     pub(super) commit_told: Index,
     /// What its clients proposed.
@@ -49,8 +52,18 @@ impl Progress {
             state: State::Probe { sent: false },
             heard_at: now,
             round: 0,
+            loyal_for: Duration::ZERO,
             commit_told: Index::ZERO,
             taken: Taken::default(),
+        }
+    }
+
+    /// The follower answered this round.
+    pub(super) fn answer(&mut self, now: Time, round: u64, loyal_for: Duration) {
+        self.heard_at = now;
+        if round >= self.round {
+            self.round = round;
+            self.loyal_for = loyal_for;
         }
     }
 

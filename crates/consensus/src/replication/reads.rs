@@ -1,6 +1,7 @@
 use std::collections::VecDeque;
+use std::time::Duration;
 
-use althing_core::{Index, NodeId};
+use althing_core::{Index, NodeId, Time};
 
 use crate::ReadId;
 
@@ -20,6 +21,9 @@ pub(super) struct Reads {
     round: u64,
     confirming: VecDeque<Read>,
     arrived: VecDeque<Read>,
+    /// Rounds that were started with a heartbeat, and when: no message with the round or a later
+    /// one was sent before that.
+    begun: VecDeque<(u64, Time)>,
 }
 
 /// A read, and who asked.
@@ -52,6 +56,23 @@ impl Reads {
         self.round += 1;
         std::mem::swap(&mut self.arrived, &mut self.confirming);
         true
+    }
+
+    /// A heartbeat is due. It starts a round, unless one is under way, so that the answers tell
+    /// which heartbeat they answer.
+    pub(super) fn beat(&mut self, now: Time, patience: Duration) {
+        if !self.confirming.is_empty() {
+            return;
+        }
+        self.round += 1;
+        while self.begun.pop_front_if(|(_, at)| now.since(*at) > patience).is_some() {}
+        self.begun.push_back((self.round, now));
+    }
+
+    /// A moment before which nobody had heard of `round`; `None` if that is too long ago to matter.
+    pub(super) fn begun_at(&self, round: u64) -> Option<Time> {
+        let begun = self.begun.iter().rev().find(|(begun, _)| *begun <= round);
+        begun.map(|(_, at)| *at)
     }
 
     /// A majority has answered `round`: its reads are served.

@@ -27,6 +27,9 @@ pub(crate) enum Command {
         keep_bytes: Option<usize>,
         #[arg(key)]
         transfer_keep_bytes: Option<usize>,
+        /// Reads by lease, on clocks that drift by so many millionths.
+        #[arg(key)]
+        lease_drift: Option<u32>,
         #[arg(key)]
         chunk_bytes: Option<usize>,
     },

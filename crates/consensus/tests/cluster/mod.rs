@@ -360,6 +360,7 @@ fn options(command: &Command, bug: Option<Bug>) -> (Options, usize) {
         uncommitted_bytes,
         keep_bytes,
         transfer_keep_bytes,
+        lease_drift,
         chunk_bytes,
         ..
     } = command
@@ -374,6 +375,7 @@ fn options(command: &Command, bug: Option<Bug>) -> (Options, usize) {
         uncommitted_bytes_max: uncommitted_bytes.unwrap_or(default.uncommitted_bytes_max),
         keep_bytes: keep_bytes.unwrap_or(0),
         transfer_keep_bytes: transfer_keep_bytes.unwrap_or(0),
+        lease_drift: *lease_drift,
         bug,
         ..default
     };

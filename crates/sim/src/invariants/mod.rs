@@ -16,7 +16,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use althing_consensus::{ProposalId, Role, Status};
-use althing_core::{Acceptances, Ballot, Configuration, Entry, Index, LogId, NodeId, Op, Record};
+use althing_core::{
+    Acceptances, Ballot, Configuration, Entry, Index, LogId, NodeId, Op, Record, Time,
+};
 
 use crate::protocol::Law;
 use members::{Members, agree};
@@ -55,6 +57,8 @@ pub enum Invariant {
     Linearizability,
     /// Once the faults have stopped, the cluster works.
     Liveness,
+    /// As long as a leader may read by lease, nobody else is elected.
+    Lease,
     /// No code gave up by an assertion of its own.
     Assertion,
 }
@@ -76,6 +80,7 @@ impl fmt::Display for Invariant {
             Self::ProposalOutcome => "Proposal Outcome",
             Self::Linearizability => "Linearizability",
             Self::Liveness => "Liveness",
+            Self::Lease => "Lease",
             Self::Assertion => "Assertion",
         })
     }
@@ -137,6 +142,8 @@ struct Account {
     commit: Index,
     applied: Index,
     leads: Option<Ballot>,
+    /// It may read by lease until this moment of the world.
+    lease_until: Time,
     is_alive: bool,
     /// The members that it went by last, and the place of the entry that the checker held against
     /// it.
@@ -468,19 +475,27 @@ impl Checker {
         }
     }
 
-    /// Whether a node leads after a step. Told before what it issued in that step.
-    pub(crate) fn leads(&mut self, node: NodeId, status: &Status) {
+    /// Whether a node leads after a step, at this moment of the world, and until when it may read by
+    /// lease. Told before what it issued in that step.
+    pub(crate) fn leads(
+        &mut self,
+        node: NodeId,
+        status: &Status,
+        (now, lease_until): (Time, Time),
+    ) {
         let reign = self.law.reign(status.promise);
         let account = self.account(node);
         let promise = std::mem::replace(&mut account.promise, status.promise);
         let leads = (status.role == Role::Leader).then_some(reign);
         let before = std::mem::replace(&mut account.leads, leads);
+        account.lease_until = lease_until;
         if status.promise < promise {
             let detail = format!("{node} promised {promise} and now only {}", status.promise);
             self.report(Invariant::Monotonic, detail);
         }
         if leads.is_some() && leads != before {
             self.elected(node, reign);
+            self.require_no_lease(node, reign, now);
         }
     }
 
@@ -581,6 +596,19 @@ impl Checker {
         let last = self.committed.iter().rev().find(|committed| committed.reign < reign);
         let Some(Committed { id, .. }) = last.copied() else { return };
         self.require_complete(node, reign, id);
+    }
+
+    /// Nobody may be elected while another may still read by lease.
+    fn require_no_lease(&mut self, node: NodeId, reign: Ballot, now: Time) {
+        let reads = |account: &Account| account.leads < Some(reign) && now < account.lease_until;
+        let holder =
+            self.nodes.iter().find(|(_, account)| account.leads.is_some() && reads(account));
+        if self.is_eager
+            && let Some((holder, _)) = holder
+        {
+            let detail = format!("{node} leads in {reign} while {holder} may still read by lease");
+            self.report(Invariant::Lease, detail);
+        }
     }
 
     /// What is committed must be in the log of every later leader; so nobody who lacks it may be

@@ -31,6 +31,7 @@ fn status(role: Role, promise: Ballot, commit: u64) -> Status {
         configuration: Configuration::of((1..=3).map(node)).into(),
         configured: Index::ZERO,
         transferring: None,
+        lease_until: Time::ZERO,
     }
 }
 
@@ -59,10 +60,22 @@ fn broken(checker: &Checker) -> Vec<Invariant> {
 #[test]
 fn two_leaders_of_one_term() {
     let mut checker = checker();
-    checker.leads(node(1), &status(Role::Leader, Ballot::new(1, node(1)), 0));
-    checker.leads(node(2), &status(Role::Leader, Ballot::new(2, node(2)), 0));
+    checker.leads(
+        node(1),
+        &status(Role::Leader, Ballot::new(1, node(1)), 0),
+        (Time::ZERO, Time::ZERO),
+    );
+    checker.leads(
+        node(2),
+        &status(Role::Leader, Ballot::new(2, node(2)), 0),
+        (Time::ZERO, Time::ZERO),
+    );
     assert_eq!(broken(&checker), []);
-    checker.leads(node(3), &status(Role::Leader, Ballot::new(2, node(3)), 0));
+    checker.leads(
+        node(3),
+        &status(Role::Leader, Ballot::new(2, node(3)), 0),
+        (Time::ZERO, Time::ZERO),
+    );
     assert_eq!(broken(&checker), [Invariant::ElectionSafety]);
 }
 
@@ -70,7 +83,11 @@ fn two_leaders_of_one_term() {
 fn a_leader_that_overwrites() {
     let mut checker = checker();
     write(&mut checker, 1, 1, &[entry(id(1, 2, 1), "a")]);
-    checker.leads(node(1), &status(Role::Leader, Ballot::new(3, node(1)), 0));
+    checker.leads(
+        node(1),
+        &status(Role::Leader, Ballot::new(3, node(1)), 0),
+        (Time::ZERO, Time::ZERO),
+    );
     write(&mut checker, 1, 2, &[entry(id(3, 1, 2), "b")]);
     assert_eq!(broken(&checker), []);
     write(&mut checker, 1, 3, &[entry(id(3, 1, 1), "c")]);
@@ -122,9 +139,17 @@ fn a_leader_without_what_was_committed() {
         write(&mut checker, at, 1, &[entry(id(1, 1, 1), "a")]);
     }
     checker.progressed(node(1), &status(Role::Leader, Ballot::new(1, node(1)), 1));
-    checker.leads(node(2), &status(Role::Leader, Ballot::new(2, node(2)), 0));
+    checker.leads(
+        node(2),
+        &status(Role::Leader, Ballot::new(2, node(2)), 0),
+        (Time::ZERO, Time::ZERO),
+    );
     assert_eq!(broken(&checker), []);
-    checker.leads(node(3), &status(Role::Leader, Ballot::new(3, node(3)), 0));
+    checker.leads(
+        node(3),
+        &status(Role::Leader, Ballot::new(3, node(3)), 0),
+        (Time::ZERO, Time::ZERO),
+    );
     assert_eq!(broken(&checker), [Invariant::LeaderCompleteness]);
 }
 
@@ -160,8 +185,16 @@ fn other_commands_or_other_states_at_one_place() {
 #[test]
 fn what_falls_or_is_skipped() {
     let mut checker = checker();
-    checker.leads(node(1), &status(Role::Follower, Ballot::new(2, node(3)), 0));
-    checker.leads(node(1), &status(Role::Follower, Ballot::new(2, node(2)), 0));
+    checker.leads(
+        node(1),
+        &status(Role::Follower, Ballot::new(2, node(3)), 0),
+        (Time::ZERO, Time::ZERO),
+    );
+    checker.leads(
+        node(1),
+        &status(Role::Follower, Ballot::new(2, node(2)), 0),
+        (Time::ZERO, Time::ZERO),
+    );
     assert_eq!(broken(&checker), [Invariant::Monotonic]);
     checker.progressed(node(1), &status(Role::Follower, Ballot::ZERO, 2));
     checker.progressed(node(1), &status(Role::Follower, Ballot::ZERO, 1));
@@ -249,7 +282,11 @@ fn checker_of_five() -> Checker {
     for node in nodes {
         checker.recovered(node, Ballot::ZERO, LogId::ZERO, (&[], &Acceptances::default()), 0);
     }
-    checker.leads(node(1), &status(Role::Leader, Ballot::new(1, node(1)), 0));
+    checker.leads(
+        node(1),
+        &status(Role::Leader, Ballot::new(1, node(1)), 0),
+        (Time::ZERO, Time::ZERO),
+    );
     assert_eq!(checker.violations(), []);
     checker
 }
@@ -322,11 +359,11 @@ fn a_leader_that_is_no_voter_or_was_not_voted_for() {
         checker.persisted(node(at), Op(1));
     }
     let leads = |leader| status(Role::Leader, Ballot::new(2, node(leader)), 0);
-    checker.leads(node(2), &leads(2));
+    checker.leads(node(2), &leads(2), (Time::ZERO, Time::ZERO));
     assert_eq!(broken(&checker), [Invariant::Quorum], "4 and 5 are no members");
 
     let mut checker = checker_of_five();
-    checker.leads(node(4), &leads(4));
+    checker.leads(node(4), &leads(4), (Time::ZERO, Time::ZERO));
     assert_eq!(broken(&checker), [Invariant::Membership]);
 }
 
@@ -358,4 +395,19 @@ fn a_removed_node_that_comes_back_or_commits_a_command() {
     let back = members(1..=3, &[]);
     write(&mut checker, 2, 5, &[configures(id(2, 2, 5), &back)]);
     assert_eq!(broken(&checker), [Invariant::Membership; 2]);
+}
+
+#[test]
+fn a_leader_beside_one_who_may_read_by_lease() {
+    let mut checker = Checker { is_eager: true, ..checker() };
+    let lease_until = Time::from_nanos(5);
+    let leads = |number| status(Role::Leader, Ballot::new(number, node(number)), 0);
+    checker.leads(node(1), &leads(1), (Time::from_nanos(1), lease_until));
+    checker.leads(node(2), &leads(2), (Time::from_nanos(4), Time::ZERO));
+    assert!(broken(&checker).contains(&Invariant::Lease));
+
+    let mut checker = Checker { is_eager: true, ..self::checker() };
+    checker.leads(node(1), &leads(1), (Time::from_nanos(1), lease_until));
+    checker.leads(node(2), &leads(2), (lease_until, Time::ZERO));
+    assert!(!broken(&checker).contains(&Invariant::Lease));
 }

@@ -334,7 +334,8 @@ impl<R: Replica> Server<R> {
         let mut outputs = std::mem::take(&mut self.outputs);
         self.replica.drain(self.clock.show(shared.now), &mut outputs);
         let status = self.replica.status();
-        shared.checker.leads(self.id, &status);
+        let lease_until = self.clock.reaches(status.lease_until);
+        shared.checker.leads(self.id, &status, (shared.now, lease_until));
         for output in outputs.drain(..) {
             self.carry_out(shared, output)?;
         }
