@@ -475,8 +475,8 @@ impl Checker {
         }
     }
 
-    /// Whether a node leads after a step, at this moment of the world, and until when it may read by
-    /// lease. Told before what it issued in that step.
+    /// Whether a node leads after a step, at this moment of the world, and until when it may read
+    /// by lease. Told before what it issued in that step.
     pub(crate) fn leads(
         &mut self,
         node: NodeId,
