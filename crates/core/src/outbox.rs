@@ -64,7 +64,7 @@ impl<M: fmt::Display> fmt::Display for Gated<M> {
 /// # Invariants
 /// - A message is given out only when its write is covered by [`Outbox::persisted`].
 /// - Messages that wait are given out in the order in which they were pushed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Outbox<M> {
     durable: Option<Op>,
     ready: VecDeque<(NodeId, M)>,

@@ -10,7 +10,7 @@ use super::ask::{Ask, Outline, Promise};
 use crate::replication::{Body, Bug, Candidate, Machine, Role, Stage, batch};
 
 /// What a candidate does after it asked for promises.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Phase {
     /// It gathers them.
     Asking {
@@ -27,7 +27,7 @@ pub enum Phase {
 }
 
 /// The promise of an acceptor, as far as it came.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Promised {
     /// Up to here its log is the candidate's.
     previous: Index,

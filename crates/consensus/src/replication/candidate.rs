@@ -6,7 +6,7 @@ use super::message::Body;
 use super::{Bug, Machine, Protocol, Role};
 
 /// A server that wants to lead.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Candidate<P: Protocol> {
     pub(crate) stage: Stage<P>,
     /// Who is in favour.
@@ -15,7 +15,7 @@ pub(crate) struct Candidate<P: Protocol> {
     pub(crate) deadline: Time,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Stage<P: Protocol> {
     /// It asks who would have it lead (thesis, section 9.6).
     PreVote,

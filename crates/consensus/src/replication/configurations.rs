@@ -8,7 +8,7 @@ use althing_core::{Configuration, Entry, Index, Payload};
 /// # Invariants
 /// - There is always one. The first is where the log begins, from a snapshot or from the founding
 ///   of the group; the others stand in entries of the log, at ascending places.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Configurations(VecDeque<(Index, Arc<Configuration>)>);
 
 impl Configurations {

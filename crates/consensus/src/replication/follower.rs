@@ -5,7 +5,7 @@ use super::{Bug, Machine, Protocol, Role};
 use crate::{Output, Proposal, Refusal};
 
 /// A server that takes its log from a leader, or waits for one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Follower {
     pub(super) leader: Option<NodeId>,
     /// When the leader was heard last.

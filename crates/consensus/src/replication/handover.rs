@@ -11,7 +11,7 @@ use crate::{Output, TransferOutcome, TransferRefusal};
 /// those who hear the leader well vote for it all the same. If that does not come about within an
 /// election timeout, the leader leads on as before; a request that arrives after that costs an
 /// election, and nothing else.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Handover {
     to: NodeId,
     /// The epoch that is to end.

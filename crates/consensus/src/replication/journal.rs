@@ -10,7 +10,7 @@ use crate::Log;
 /// - Records leave in the order in which they came: a promise before any entry of that
 ///   epoch.
 /// - `durable` never covers an entry that a later write, not yet durable, first cut away.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Journal {
     next: Op,
     pending: Vec<Record>,

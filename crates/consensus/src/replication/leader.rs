@@ -12,7 +12,7 @@ use super::{Bug, Machine, Protocol, Role};
 use crate::{Output, Proposal, ProposalId, ReadId, Refusal};
 
 /// A server that leads.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Leader {
     pub(super) progress: BTreeMap<NodeId, Progress>,
     pub(super) reads: Reads,

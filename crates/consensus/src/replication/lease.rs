@@ -10,7 +10,8 @@ use super::{Bug, Machine, Protocol, Role};
 /// it stands for no election and helps nobody else to lead. As long as a quorum is loyal, nobody
 /// else leads, and nothing is committed elsewhere. Three things could still break that, and this is
 /// what holds them off:
-/// - a member dies and forgets that it was loyal: after a start it is loyal to nobody in particular;
+/// - a member dies and forgets that it was loyal: after a start it is loyal, to nobody in
+///   particular;
 /// - a member is asked to stand by the leader itself: from then on the leader has no lease;
 /// - clocks: the time is counted from when the heartbeat was *sent*, by a clock that may run slow,
 ///   while the follower's runs fast, as far as both may drift.

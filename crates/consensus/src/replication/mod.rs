@@ -60,7 +60,7 @@ use snapshot::Receiving;
 /// - A leader's `promise` is to itself, and is durable.
 /// - `acceptances` covers no place beyond the log's last.
 /// - The configuration in force is the last one in the log, or where it begins.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Machine<P: Protocol> {
     pub(crate) id: NodeId,
     pub(crate) configurations: Configurations,
@@ -91,7 +91,7 @@ pub struct Machine<P: Protocol> {
 }
 
 /// The three roles of section 5.1.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Role<P: Protocol> {
     Follower(Follower),
     Candidate(Candidate<P>),
@@ -99,7 +99,7 @@ pub(crate) enum Role<P: Protocol> {
 }
 
 /// What the driver was told last, so that it hears only of changes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Told {
     commit: Index,
     round: u64,

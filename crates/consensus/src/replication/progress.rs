@@ -11,7 +11,7 @@ use super::taken::Taken;
 /// # Invariants
 /// - `matched < next`, and `next` is at most one past the leader's last entry.
 /// - `matched` never falls.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Progress {
     /// The follower's log agrees with the leader's up to here, durably.
     pub(super) matched: Index,
@@ -31,7 +31,7 @@ pub(super) struct Progress {
 }
 
 /// How a follower is being supplied.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum State {
     /// Where the logs meet is unknown: one empty append at a time finds out.
     Probe {
@@ -99,7 +99,7 @@ impl Progress {
 }
 
 /// The messages that were sent ahead of their answers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Window {
     in_flight: VecDeque<(Index, usize)>,
     bytes: usize,

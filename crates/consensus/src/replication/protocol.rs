@@ -11,7 +11,7 @@ use super::{Body, Machine};
 /// An **epoch** is what messages are stamped with and what a leadership is named by: in Raft the
 /// term, in Multi-Paxos the ballot. A member that hears of a greater epoch enters it and never acts
 /// in a smaller one again.
-pub trait Protocol: Clone + fmt::Debug + PartialEq + Eq + Send + Sized + 'static {
+pub trait Protocol: Clone + fmt::Debug + PartialEq + Eq + Send + Sync + Sized + 'static {
     /// Names the protocol and the version of its encoding.
     const NAME: &'static str;
     /// How an epoch is abbreviated where messages are shown.
@@ -20,7 +20,7 @@ pub trait Protocol: Clone + fmt::Debug + PartialEq + Eq + Send + Sized + 'static
     /// What candidates and their electors say to each other.
     type Ask: Ask;
     /// What a candidate that asked keeps until it leads.
-    type Asking: fmt::Debug;
+    type Asking: Clone + fmt::Debug + Send + Sync;
 
     /// The epoch of a member that promised this.
     fn epoch(promise: Ballot) -> Ballot;
@@ -58,7 +58,9 @@ pub trait Protocol: Clone + fmt::Debug + PartialEq + Eq + Send + Sized + 'static
 }
 
 /// What candidates and their electors say to each other.
-pub trait Ask: Clone + fmt::Debug + fmt::Display + PartialEq + Eq + Send + Sized + 'static {
+pub trait Ask:
+    Clone + fmt::Debug + fmt::Display + PartialEq + Eq + Send + Sync + Sized + 'static
+{
     /// Whether its sender wants to lead though nobody told it to: then a member that hears its
     /// leader does not even listen.
     fn disturbs(&self) -> bool;

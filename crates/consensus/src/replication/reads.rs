@@ -16,7 +16,7 @@ use crate::ReadId;
 ///
 /// # Invariants
 /// - Every read in `confirming` was asked before `round` was sent for the first time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Reads {
     round: u64,
     confirming: VecDeque<Read>,

@@ -10,7 +10,7 @@ use crate::{Chunk, Output, Stored};
 
 /// A snapshot on its way to a follower: one chunk at a time, each asked for by the answer to the
 /// one before.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Transfer {
     snapshot: LogId,
     offset: u64,
@@ -36,7 +36,7 @@ impl Transfer {
 }
 
 /// A snapshot that comes in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Receiving {
     snapshot: LogId,
     /// The next byte that is needed.

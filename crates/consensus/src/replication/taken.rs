@@ -8,7 +8,7 @@ use crate::ProposalId;
 /// Bounded: the last [`Taken::KEPT_MAX`] names are remembered, whatever their order, for a follower
 /// that restarts begins with other names. A message that is repeated later than that would be taken
 /// again; over connections that keep their order, as TCP does, none is repeated at all.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Taken {
     seen: BTreeSet<ProposalId>,
     oldest_first: VecDeque<ProposalId>,

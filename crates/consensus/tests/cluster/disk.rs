@@ -7,7 +7,7 @@ use althing_core::{Acceptances, Ballot, Configuration, Entry, LogId, Op, Record}
 ///
 /// Records become durable whole and in order. What a torn write leaves is the log store's matter,
 /// not the protocol's.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Disk {
     issued: VecDeque<(Op, Vec<Record>)>,
     promise: Ballot,

@@ -1,7 +1,6 @@
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use althing_consensus::replication::{Machine, Message, Options, Protocol};
 use althing_consensus::{Chunk, Output, ProposalId, ReadId, Replica, Role, Status, Stored};
@@ -19,9 +18,10 @@ const DRAINS_MAX: usize = 100;
 
 /// The members as of every snapshot that was taken. In a server a snapshot's file says so; here it
 /// travels beside the pieces, so that scripts show only those of the state.
-pub(super) type Heads = Rc<RefCell<BTreeMap<LogId, Configuration>>>;
+pub(super) type Heads = Arc<Mutex<BTreeMap<LogId, Configuration>>>;
 
 /// One node: a machine, its disk, its clock and its state machine.
+#[derive(Clone)]
 pub(super) struct Member<P: Protocol> {
     pub(super) id: NodeId,
     /// The members that it knows without a log: none, if it waits to be added.
@@ -107,6 +107,10 @@ impl<P: Protocol> Member<P> {
         self.disk.crash();
         self.incoming.clear();
         self.ready.clear();
+    }
+
+    fn heads(&self) -> MutexGuard<'_, BTreeMap<LogId, Configuration>> {
+        self.heads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything that decides what the node does next.
@@ -234,7 +238,7 @@ impl<P: Protocol> Member<P> {
             happened.say(format_args!("{} takes no snapshot: it knows no members", self.id));
             return happened;
         };
-        self.heads.borrow_mut().insert(id, configuration.clone());
+        self.heads().insert(id, configuration.clone());
         self.disk.save(Snapshot { id, configuration, bytes: self.state.bytes() });
         let mut happened = Happened::default();
         happened.say(format_args!("{} snapshot {id} [{}]", self.id, self.state));
@@ -395,7 +399,7 @@ impl<P: Protocol> Member<P> {
         let mut stored = Stored::Piece;
         if *last {
             let bytes = std::mem::take(&mut self.incoming);
-            let configuration = self.heads.borrow()[snapshot].clone();
+            let configuration = self.heads()[snapshot].clone();
             stored = Stored::Whole { configuration: configuration.clone().into() };
             self.disk.save(Snapshot { id: *snapshot, configuration, bytes });
         }

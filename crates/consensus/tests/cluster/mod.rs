@@ -22,8 +22,8 @@ mod command;
 mod disk;
 mod interrupt;
 mod member;
+mod model;
 mod network;
-mod search;
 mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,6 +43,7 @@ use network::{Flight, Network, Selection};
 const DELIVERIES_MAX: usize = 10_000;
 
 /// The cluster that a script talks to.
+#[derive(Clone)]
 pub(crate) struct Cluster<P: Protocol> {
     members: BTreeMap<NodeId, Member<P>>,
     network: Network<P>,

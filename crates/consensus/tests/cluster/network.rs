@@ -7,6 +7,7 @@ use althing_core::NodeId;
 use super::command::Order;
 
 /// Messages under way, which arrive only when the script says so.
+#[derive(Clone)]
 pub(super) struct Network<P: Protocol> {
     flying: Vec<Flight<P>>,
     /// Parted from all others.
