@@ -37,7 +37,7 @@ const ORDER: &[(&[&str], &[&str])] = &[
 ];
 
 /// What only uses: these may depend on every crate, and no crate may depend on them.
-const TOOLS: &[&str] = &["althing-bench", "xtask"];
+const TOOLS: &[&str] = &["althing-bench", "althing-fuzz", "xtask"];
 
 /// Asks cargo for the arrows and prints those that point the wrong way.
 pub(crate) fn check(root: &Path) -> Result<bool> {
