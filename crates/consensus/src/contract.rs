@@ -186,8 +186,9 @@ pub enum Output<M> {
     },
     /// Another leadership is known, or none.
     Leader {
-        /// The term or round.
-        round: u64,
+        /// What the leadership is named by, and nothing else: two of them may share a round. Under
+        /// Raft the term alone, under Multi-Paxos the ballot.
+        epoch: Ballot,
         /// Who leads; `None` while nobody is known to.
         leader: Option<NodeId>,
     },

@@ -172,7 +172,7 @@ const SWEEP_CHANGES: usize = 2_000;
 impl<R: Replica> Driver<R> {
     pub(crate) fn new(parts: Parts<R>) -> Self {
         let expire_at = parts.clock.now() + EXPIRE_INTERVAL;
-        parts.shared.gauge.show_applied_round(parts.applied.ballot.round);
+        parts.shared.gauge.show_applied_ballot(parts.applied.ballot);
         Self {
             replica: parts.replica,
             clock: parts.clock,
@@ -380,7 +380,7 @@ impl<R: Replica> Driver<R> {
             }
             Output::Transfer { to, outcome } => self.handed_over(to, outcome),
             Output::Configured { configuration, .. } => self.configured(configuration),
-            Output::Leader { round, leader } => {
+            Output::Leader { epoch, leader } => {
                 if self.leader.is_some() && leader != self.leader {
                     self.shared.metrics.leader_changes_seen.increment();
                 }
@@ -391,10 +391,10 @@ impl<R: Replica> Driver<R> {
                 }
                 match leader {
                     Some(leader) if leader == self.shared.node => {
-                        tracing::info!("leads term {round}");
+                        tracing::info!("leads under {epoch}");
                     }
-                    Some(leader) => tracing::info!("follows {leader} in term {round}"),
-                    None => tracing::debug!("knows no leader in term {round}"),
+                    Some(leader) => tracing::info!("follows {leader} under {epoch}"),
+                    None => tracing::debug!("knows no leader under {epoch}"),
                 }
             }
         }
@@ -482,7 +482,7 @@ impl<R: Replica> Driver<R> {
     }
 
     fn show_applied(&mut self) {
-        self.shared.gauge.show_applied_round(self.applied.ballot.round);
+        self.shared.gauge.show_applied_ballot(self.applied.ballot);
         self.reads.applied(self.applied.index);
     }
 

@@ -1,11 +1,11 @@
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use althing_consensus::ProposalId;
-use althing_core::{ClusterId, Configuration, Entry, Index, NodeId};
+use althing_core::{Ballot, ClusterId, Configuration, Entry, Index, NodeId};
 use althing_keyspace::{Authorized, Command, Keyspace, Principal, Rejection, Reply};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -157,7 +157,7 @@ pub(crate) struct Gauge {
     last_index: AtomicU64,
     commit: AtomicU64,
     applied: AtomicU64,
-    applied_round: AtomicU64,
+    applied_ballot: Mutex<Ballot>,
 }
 
 /// What a node knows about itself from its settings.
@@ -195,8 +195,8 @@ impl Gauge {
 
     /// Shows under which leadership the last applied entry was written. Reads that wait for the
     /// entry are let go only afterwards.
-    pub(crate) fn show_applied_round(&self, round: u64) {
-        self.applied_round.store(round, Ordering::Release);
+    pub(crate) fn show_applied_ballot(&self, ballot: Ballot) {
+        *self.applied_ballot.lock().unwrap_or_else(PoisonError::into_inner) = ballot;
     }
 }
 
@@ -391,9 +391,9 @@ impl Handle {
         &self.shared.watches
     }
 
-    /// The leadership under which the last applied entry was written.
-    pub(crate) fn applied_round(&self) -> u64 {
-        self.shared.gauge.applied_round.load(Ordering::Acquire)
+    /// The leadership under which the last applied entry was first proposed.
+    pub(crate) fn applied_ballot(&self) -> Ballot {
+        *self.shared.gauge.applied_ballot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn ask(&self, request: Request) -> Result<(), RequestError> {

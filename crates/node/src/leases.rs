@@ -35,8 +35,8 @@ pub(crate) struct LeaseQuestion {
 /// What the leader knows of a lease's time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LeaseTime {
-    /// The round of the leadership.
-    pub(crate) round: u64,
+    /// What the leadership is named by.
+    pub(crate) ballot: Ballot,
     /// `None` if there is no such lease, or it is about to end.
     pub(crate) time: Option<Timed>,
 }
@@ -111,7 +111,7 @@ impl Leases {
         let LeaseQuestion { lease, renews } = question;
         let time =
             if renews { self.lessor.renew(now, lease) } else { self.lessor.time(now, lease) };
-        Some(LeaseTime { round: self.ballot.round, time })
+        Some(LeaseTime { ballot: self.ballot, time })
     }
 
     /// This node leads under `ballot`, and everything before that is applied.
@@ -185,10 +185,10 @@ impl LeaseMessage {
                 writer.i64(*lease);
                 writer.bool(*renews);
             }
-            Self::Answer { number, answer: LeaseTime { round, time } } => {
+            Self::Answer { number, answer: LeaseTime { ballot, time } } => {
                 writer.u8(2);
                 writer.u64(*number);
-                writer.u64(*round);
+                writer.ballot(*ballot);
                 writer.bool(time.is_some());
                 if let Some(Timed { ttl, remaining, must_note }) = time {
                     writer.i64(*ttl);
@@ -206,7 +206,7 @@ impl LeaseMessage {
                 question: LeaseQuestion { lease: reader.i64()?, renews: reader.bool()? },
             },
             2 => {
-                let (number, round) = (reader.u64()?, reader.u64()?);
+                let (number, ballot) = (reader.u64()?, reader.ballot()?);
                 let time = match reader.bool()? {
                     true => Some(Timed {
                         ttl: reader.i64()?,
@@ -215,7 +215,7 @@ impl LeaseMessage {
                     }),
                     false => None,
                 };
-                Self::Answer { number, answer: LeaseTime { round, time } }
+                Self::Answer { number, answer: LeaseTime { ballot, time } }
             }
             tag => return Err(DecodeError::UnknownTag { what: "lease message", tag }),
         })
@@ -258,7 +258,7 @@ mod tests {
         }
         assert_eq!(follower.receive(Time::ZERO, answer), None);
         let time = Some(Timed { ttl: 10, remaining: 10, must_note: false });
-        assert_eq!(outcome.try_recv(), Ok(Ok(LeaseTime { round: 3, time })));
+        assert_eq!(outcome.try_recv(), Ok(Ok(LeaseTime { ballot: Ballot::new(3, node(1)), time })));
     }
 
     #[test]

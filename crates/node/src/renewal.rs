@@ -69,7 +69,7 @@ impl Handle {
             self.propose(&Principal::Server, note).await?;
         }
         self.linearizable().await?;
-        if self.applied_round() > answer.round {
+        if self.applied_ballot() > answer.ballot {
             return Ok(None);
         }
         if answer.time.is_none() && self.keyspace().lease(lease).is_some() {
@@ -91,18 +91,24 @@ mod tests {
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
-    use althing_core::{ClusterId, Index, NodeId};
+    use althing_core::{Ballot, ClusterId, Index, NodeId};
     use althing_keyspace::{Keyspace, Reply};
     use tokio::sync::{mpsc, watch};
 
     use super::*;
     use crate::handle::{Applied, Facts, RequestLimits, Shared};
 
-    /// What the leader of a round says of the lease, if it is asked.
-    type Word = fn(round: u64) -> LeaseTime;
+    /// What the leader under a ballot says of the lease, if it is asked.
+    type Word = fn(ballot: Ballot) -> LeaseTime;
 
-    /// Keeps a lease alive with a driver that has `word` from the leader of round 3, and of round 4
-    /// once it was asked for the first time; what became of it, and what the driver was asked.
+    /// The ballot of a node in round 3; those of two nodes differ in nothing else.
+    fn ballot(node: u64) -> Ballot {
+        Ballot::new(3, NodeId::new(node).expect("not zero"))
+    }
+
+    /// Keeps a lease alive with a driver that has `word` from node 1, which led, and from node 2,
+    /// which leads next, once it was asked for the first time; what became of it, and what the
+    /// driver was asked.
     async fn keep_alive(word: Word) -> (Result<Option<i64>, RequestError>, Vec<&'static str>) {
         let facts = Facts {
             cluster: ClusterId(1),
@@ -122,24 +128,24 @@ mod tests {
         let handle = Handle::new(Arc::clone(&shared), requests);
         let driver = async {
             let mut asked = Vec::new();
-            let mut round = 3;
+            let mut leading = ballot(1);
             while let Some(request) = inbox.recv().await {
                 match request {
                     Request::Lease { respond, .. } => {
                         asked.push("lease");
-                        let _ = respond.send(Ok(word(round)));
-                        round = 4;
+                        let _ = respond.send(Ok(word(leading)));
+                        leading = ballot(2);
                     }
                     // What is read is as new as the next leadership.
                     Request::Read { respond } => {
                         asked.push("read");
-                        shared.gauge.show_applied_round(4);
+                        shared.gauge.show_applied_ballot(ballot(2));
                         let _ = respond.send(Ok(()));
                     }
                     Request::Propose { respond, .. } => {
                         asked.push("note");
                         let reply = Reply::LeaseNote { remaining: Vec::new() };
-                        let _ = respond.send(Ok(Applied { reply, term: 4, index: Index(1) }));
+                        let _ = respond.send(Ok(Applied { reply, term: 3, index: Index(1) }));
                     }
                     Request::Members { .. } | Request::Transfer { .. } => {
                         unreachable!("it has to do with leases only");
@@ -158,13 +164,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_word_of_a_leader_that_led_no_more_does_not_count() {
-        let word: Word = |round| {
-            let ttl = 100 + round as i64;
+        let word: Word = |ballot| {
+            let ttl = if ballot == self::ballot(1) { 101 } else { 102 };
             let time = Some(Timed { ttl, remaining: ttl, must_note: false });
-            LeaseTime { round, time }
+            LeaseTime { ballot, time }
         };
         let (outcome, asked) = keep_alive(word).await;
-        assert_eq!(outcome, Ok(Some(104)), "the word of the next one does");
+        assert_eq!(outcome, Ok(Some(102)), "the word of the next one does");
         assert_eq!(asked, ["lease", "read", "lease", "read"]);
     }
 
@@ -172,7 +178,7 @@ mod tests {
     async fn what_the_log_must_know_is_noted_before_anybody_relies_on_it() {
         let word: Word = |_| {
             let time = Some(Timed { ttl: 9, remaining: 9, must_note: true });
-            LeaseTime { round: 4, time }
+            LeaseTime { ballot: ballot(2), time }
         };
         let (outcome, asked) = keep_alive(word).await;
         assert_eq!((outcome, asked), (Ok(Some(9)), vec!["lease", "note", "read"]));
@@ -180,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_lease_is_gone_once_the_cluster_says_so() {
-        let (outcome, asked) = keep_alive(|_| LeaseTime { round: 4, time: None }).await;
+        let (outcome, asked) = keep_alive(|_| LeaseTime { ballot: ballot(2), time: None }).await;
         assert_eq!((outcome, asked), (Ok(None), vec!["lease", "read"]));
     }
 }

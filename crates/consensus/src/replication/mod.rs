@@ -102,7 +102,7 @@ pub(crate) enum Role<P: Protocol> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Told {
     commit: Index,
-    round: u64,
+    epoch: Ballot,
     leader: Option<NodeId>,
     configuration: Arc<Configuration>,
 }
@@ -270,11 +270,11 @@ impl<P: Protocol> Machine<P> {
             self.told.commit = self.commit;
             outputs.push(Output::Commit { to: self.commit });
         }
-        let (round, leader) = (self.promise.round, self.leader());
-        if (self.told.round, self.told.leader) != (round, leader) {
-            self.told.round = round;
+        let (epoch, leader) = (self.epoch(), self.leader());
+        if (self.told.epoch, self.told.leader) != (epoch, leader) {
+            self.told.epoch = epoch;
             self.told.leader = leader;
-            outputs.push(Output::Leader { round, leader });
+            outputs.push(Output::Leader { epoch, leader });
         }
     }
 }

@@ -64,7 +64,7 @@ impl<R: Replica> Driver<R> {
         if status.leader != Some(self.shared.node) {
             return None;
         }
-        let answer = |verdict| Some(MemberAnswer { round: status.promise.round, verdict });
+        let answer = |verdict| Some(MemberAnswer { ballot: status.promise, verdict });
         let roster = self.shared.roster();
         let current = &status.configuration;
         if current.is_joint() {

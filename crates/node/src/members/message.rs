@@ -1,3 +1,4 @@
+use althing_core::Ballot;
 use althing_core::codec::{DecodeError, Reader, Writer};
 
 use super::change::{MemberChange, MemberError};
@@ -14,8 +15,8 @@ pub(crate) enum MemberMessage {
 /// What a leader says to a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MemberAnswer {
-    /// The round of the leadership.
-    pub(crate) round: u64,
+    /// What the leadership is named by.
+    pub(crate) ballot: Ballot,
     pub(crate) verdict: Verdict,
 }
 
@@ -38,10 +39,10 @@ impl MemberMessage {
                 writer.u64(*number);
                 change.encode(writer);
             }
-            Self::Answer { number, answer: MemberAnswer { round, verdict } } => {
+            Self::Answer { number, answer: MemberAnswer { ballot, verdict } } => {
                 writer.u8(2);
                 writer.u64(*number);
-                writer.u64(*round);
+                writer.ballot(*ballot);
                 match verdict {
                     Verdict::Begun => writer.u8(1),
                     Verdict::Later => writer.u8(2),
@@ -60,14 +61,14 @@ impl MemberMessage {
         Ok(match tag {
             1 => Self::Ask { number, change: MemberChange::decode(reader)? },
             2 => {
-                let round = reader.u64()?;
+                let ballot = reader.ballot()?;
                 let verdict = match reader.u8()? {
                     1 => Verdict::Begun,
                     2 => Verdict::Later,
                     3 => Verdict::Refused(MemberError::decode(reader)?),
                     tag => return Err(DecodeError::UnknownTag { what: "verdict", tag }),
                 };
-                Self::Answer { number, answer: MemberAnswer { round, verdict } }
+                Self::Answer { number, answer: MemberAnswer { ballot, verdict } }
             }
             tag => return Err(DecodeError::UnknownTag { what: "message about members", tag }),
         })
@@ -85,7 +86,7 @@ mod tests {
         let node = NodeId::new(7).expect("not zero");
         let answer = |verdict| MemberMessage::Answer {
             number: 3,
-            answer: MemberAnswer { round: 4, verdict },
+            answer: MemberAnswer { ballot: Ballot::new(4, node), verdict },
         };
         for message in [
             MemberMessage::Ask { number: 9, change: MemberChange::Remove { node } },

@@ -136,11 +136,11 @@ impl Handle {
                     RequestError::TimedOut
                 }
                 Ok(MemberAnswer { verdict: Verdict::Later, .. }) => RequestError::TimedOut,
-                Ok(MemberAnswer { round, verdict: Verdict::Refused(why) }) => {
+                Ok(MemberAnswer { ballot, verdict: Verdict::Refused(why) }) => {
                     // As with leases: if nothing of a later leadership is known after a read that
                     // began when the answer was there, the answer was that of the leader.
                     self.linearizable().await?;
-                    if self.applied_round() <= round {
+                    if self.applied_ballot() <= ballot {
                         return Err(why.into());
                     }
                     RequestError::TimedOut

@@ -8,7 +8,7 @@ use crate::members::{Card, decode_texts, encode_texts};
 /// The first bytes of every connection between peers.
 const MAGIC: &[u8; 8] = b"althing\n";
 /// The version of the handshake, of the frames and of what is in them beside consensus.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// The longest name of a protocol, in bytes.
 const PROTOCOL_SIZE_MAX: usize = 64;
 

@@ -410,7 +410,7 @@ impl<R: Replica> Server<R> {
                 self.configured = index;
                 shared.note(self.node, || format!("has members {configuration} by {index}"));
             }
-            Output::Leader { round, leader } => {
+            Output::Leader { epoch, leader } => {
                 let led = std::mem::replace(&mut self.leader, leader) == Some(self.id);
                 let status = self.replica.status();
                 if led && leader != Some(self.id) {
@@ -425,8 +425,8 @@ impl<R: Replica> Server<R> {
                     shared.mark(Mark::JointLedOn);
                 }
                 shared.note(self.node, || match leader {
-                    Some(leader) => format!("knows {leader} as leader of term {round}"),
-                    None => format!("knows no leader in term {round}"),
+                    Some(leader) => format!("knows {leader} as leader of {epoch}"),
+                    None => format!("knows no leader in {epoch}"),
                 });
             }
         }
