@@ -13,7 +13,8 @@ use althing_keyspace::{Keyspace, Restore, RestoreError};
 use althing_storage::{OpenError, Options, RealDisk, SnapshotError, Store, WalError};
 use ring::digest::{Context, SHA256, SHA256_OUTPUT_LEN};
 
-use crate::node::{founding, identity, random};
+use crate::memory::{founding, identity};
+use crate::node::random;
 use crate::settings::{Settings, SettingsError};
 
 /// What a backup begins with.

@@ -17,6 +17,7 @@
 //! and peers at the same time → driver, when a majority holds it → keyspace → client.
 
 pub mod backup;
+mod chores;
 mod clock;
 mod driver;
 mod envelope;
@@ -26,6 +27,7 @@ mod history;
 mod leases;
 mod log_thread;
 mod members;
+mod memory;
 pub mod metrics;
 mod node;
 mod peers;

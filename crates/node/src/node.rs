@@ -6,18 +6,16 @@ use std::thread;
 
 use althing_consensus::raft::{Message, Raft};
 use althing_consensus::{Message as _, Replica as _, Restart};
-use althing_core::{Configuration, Index, LogId, NodeId};
-use althing_keyspace::{Command, Keyspace, Member, Principal};
-use althing_storage::{Identity, OpenError, Opened, Options, RealDisk, SnapshotError, Store};
+use althing_core::{Index, NodeId};
+use althing_storage::{OpenError, Opened, RealDisk};
 use socket2::SockRef;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinSet;
 
+use crate::chores::chores;
 use crate::clock::Clock;
 use crate::driver::{Driver, End, Event, Inboxes, Parts, SnapshotPolicy};
-use crate::founding::enable_users;
 use crate::handle::{Handle, Request, Shared};
-use crate::history::{Retention, Timeline};
+use crate::memory::{Memory, founding, known_membership};
 use crate::peers::{Inbound, Joining, Membership, NotAdmitted, Peers, Surroundings};
 use crate::serving::Serving;
 use crate::settings::{Settings, SettingsError};
@@ -178,60 +176,6 @@ impl Drop for Node {
     }
 }
 
-/// What the data folder gives back.
-struct Memory {
-    opened: Opened<RealDisk>,
-    restart: Restart,
-    keyspace: Keyspace,
-}
-
-impl Memory {
-    fn recover(settings: &Settings, disk: RealDisk, whose: Membership) -> Result<Self, NodeError> {
-        let mut opened = Store::open(disk, identity(whose), Options::default(), random())
-            .map_err(NodeError::Open)?;
-        if let Some(torn) = &opened.recovered.torn {
-            tracing::warn!(
-                "cut a torn write, never acknowledged, at {}:{}",
-                torn.file,
-                torn.offset
-            );
-        }
-        let (begin, configuration, keyspace) = match opened.snapshot {
-            Some(id) => {
-                let keyspace =
-                    snapshots::restore(&opened.snapshots, id).map_err(NodeError::Snapshot)?;
-                let configuration = opened.snapshots.configuration(id);
-                let told = |error: SnapshotError| NodeError::Snapshot(error.to_string());
-                (id, configuration.map_err(told)?, keyspace)
-            }
-            None => (LogId::ZERO, None, Keyspace::new()),
-        };
-        let mut entries = std::mem::take(&mut opened.recovered.entries);
-        entries.retain(|entry| entry.id.index > begin.index);
-        let configuration = configuration.unwrap_or_else(|| founding(settings));
-        let promise = opened.recovered.promise;
-        let mut acceptances = std::mem::take(&mut opened.recovered.acceptances);
-        acceptances.begin_after(begin.index);
-        let restart = Restart { promise, configuration, begin, entries, acceptances };
-        Ok(Self { opened, restart, keyspace })
-    }
-}
-
-/// Whose data folder it is.
-pub(crate) fn identity(Membership { cluster, node }: Membership) -> Identity {
-    let protocol = Message::PROTOCOL.split('/').next().unwrap_or_default().to_owned();
-    Identity { cluster, node, protocol }
-}
-
-/// Who this node is, unless it joins a cluster and was never told.
-fn known_membership(settings: &Settings, disk: &RealDisk) -> Result<Option<Membership>, NodeError> {
-    if settings.join.is_empty() {
-        return Ok(Some(settings.membership()));
-    }
-    let found = Store::identity(disk).map_err(NodeError::Open)?;
-    Ok(found.map(|Identity { cluster, node, .. }| Membership { cluster, node }))
-}
-
 /// Asks a running cluster who this node is.
 async fn join(settings: &Settings, tls: &Tls) -> Result<Membership, NodeError> {
     let joining = Joining {
@@ -246,11 +190,6 @@ async fn join(settings: &Settings, tls: &Tls) -> Result<Membership, NodeError> {
     })?;
     tracing::info!("joins cluster {} as {}", admitted.cluster, admitted.node);
     Ok(admitted)
-}
-
-/// The members that the cluster was founded with, unless this node joins it.
-pub(crate) fn founding(settings: &Settings) -> Configuration {
-    Configuration::of(settings.members.iter().map(|member| settings.node_id(&member.name)))
 }
 
 /// Everything that the node's thread takes with it.
@@ -338,17 +277,6 @@ impl Run {
     }
 }
 
-/// What a node does by itself beside its driver, until the set is dropped.
-fn chores(settings: Settings, clock: Clock, handle: &Handle) -> JoinSet<()> {
-    let mut chores = JoinSet::new();
-    chores.spawn(forget(settings.retention, clock, handle.clone()));
-    if let Some(password) = settings.root_password.clone() {
-        chores.spawn(enable_users(password, handle.clone()));
-    }
-    chores.spawn(publish(settings, handle.clone()));
-    chores
-}
-
 async fn ended(thread: thread::JoinHandle<()>) -> Result<(), NodeError> {
     let joined = tokio::task::spawn_blocking(|| thread.join()).await;
     if matches!(joined, Ok(Ok(()))) { Ok(()) } else { Err(NodeError::Panicked) }
@@ -371,56 +299,6 @@ fn snapshot_policy(settings: &Settings) -> SnapshotPolicy {
         entries: settings.snapshot_entries,
         bytes: settings.snapshot_bytes,
         bytes_max: settings.snapshot_bytes.saturating_mul(8),
-    }
-}
-
-/// Tells the cluster what this member is called and where its clients find it, unless the cluster
-/// knows. Where its peers find it is not said here: that is a matter of the configuration.
-async fn publish(settings: Settings, handle: Handle) {
-    let id = handle.node();
-    let member = Member {
-        id,
-        name: settings.name.clone(),
-        peer_urls: Vec::new(),
-        client_urls: settings.advertise_client.clone(),
-    };
-    loop {
-        // What the log holds about us is known once we have read it.
-        if handle.linearizable().await.is_ok() {
-            if handle.keyspace().members().get(&id) == Some(&member) {
-                return;
-            }
-            if handle
-                .propose(&Principal::Server, Command::PublishMember(member.clone()))
-                .await
-                .is_ok()
-            {
-                return;
-            }
-        }
-        tokio::time::sleep(settings.heartbeat_interval).await;
-    }
-}
-
-/// Compacts history that is too old, while this node leads.
-async fn forget(retention: Retention, clock: Clock, handle: Handle) {
-    let mut timeline = Timeline::new(retention);
-    let Some(interval) = timeline.interval() else { return };
-    loop {
-        tokio::time::sleep(interval).await;
-        let (present, compacted) = {
-            let keyspace = handle.keyspace();
-            (keyspace.revision(), keyspace.compacted_revision())
-        };
-        let too_old = timeline.pass(clock.now(), present).filter(|revision| *revision > compacted);
-        let Some(revision) = too_old else { continue };
-        if handle.status().leader == Some(handle.node()) {
-            match handle.propose(&Principal::Server, Command::Compact { revision }).await {
-                Ok(_) => tracing::info!("compacted the history up to revision {revision}"),
-                // The next round tries again, or somebody else has compacted further.
-                Err(error) => tracing::debug!("cannot compact up to revision {revision}: {error}"),
-            }
-        }
     }
 }
 
