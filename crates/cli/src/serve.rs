@@ -8,7 +8,7 @@ use std::sync::Mutex;
 
 use althing_node::client::AUDIT_TARGET;
 use althing_node::client::TokenSettings;
-use althing_node::{Listeners, MemberAddress, Node, NodeError};
+use althing_node::{Listeners, MemberAddress, Node, NodeError, OpenError};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -84,6 +84,7 @@ pub(crate) fn node_settings(settings: Settings, tokens: TokenSettings) -> althin
         join: settings.join.iter().map(ToString::to_string).collect(),
         advertise_peer: settings.advertise_peer.to_string(),
         cluster_token: settings.cluster_token,
+        consensus: settings.consensus,
         election_timeout: settings.election_timeout,
         heartbeat_interval: settings.heartbeat_interval,
         quota_bytes: settings.quota,
@@ -167,6 +168,12 @@ pub(crate) fn failure(data: &Path, error: &NodeError) -> Failure {
                 .cause(error)
                 .hint("`althing certificate` makes those that can");
         }
+        NodeError::Open(OpenError::OtherProtocol { found, .. }) => {
+            let message = format!("the data folder is one of {found} ({folder})");
+            return Failure::new(Kind::Other, message).cause(error).hint(format!(
+                "go on with --consensus {found}, or choose an empty folder with --data"
+            ));
+        }
         NodeError::Open(_) | NodeError::Snapshot(_) => {
             ("the data folder cannot be used", "choose another folder with --data")
         }
@@ -179,9 +186,10 @@ pub(crate) fn failure(data: &Path, error: &NodeError) -> Failure {
             "this node cannot join: the member at its address has other data",
             "start that data, or `althing member remove` the member and add it anew",
         ),
-        NodeError::OtherProtocol => {
-            ("this node cannot join the cluster", "run the same version of althing on all nodes")
-        }
+        NodeError::OtherProtocol(_) => (
+            "this node cannot join the cluster",
+            "start it with the cluster's --consensus and the cluster's version of althing",
+        ),
         NodeError::Panicked => ("the node stopped on a bug", "report it with the lines above"),
     };
     Failure::new(Kind::Other, format!("{message} ({folder})")).cause(error).hint(hint)

@@ -273,7 +273,8 @@ pub fn restore(
 fn write(disk: RealDisk, settings: &Settings, keyspace: &Keyspace) -> Result<(), BackupError> {
     let told = |error: SnapshotError| BackupError::Write(error.to_string());
     let logged = |error: WalError| BackupError::Write(error.to_string());
-    let opened = Store::open(disk, identity(settings.membership()), Options::default(), random());
+    let identity = identity(settings, settings.membership());
+    let opened = Store::open(disk, identity, Options::default(), random());
     let mut opened = opened.map_err(BackupError::Open)?;
     let configuration = founding(settings);
     // An entry of a first term that nobody led: all members begin with the same one.

@@ -19,6 +19,7 @@
 pub mod backup;
 mod chores;
 mod clock;
+mod consensus;
 mod driver;
 mod envelope;
 mod founding;
@@ -44,10 +45,13 @@ mod watches;
 
 pub mod client;
 
+pub use althing_storage::OpenError;
+pub use consensus::Consensus;
 pub use handle::{Applied, Handle, MemberStatus, RequestError, Status};
 pub use history::Retention;
 pub use members::{ChangeError, MemberError};
 pub use metrics::Metrics;
 pub use node::{Listeners, Node, NodeError};
+pub use peers::OtherProtocol;
 pub use settings::{MemberAddress, Settings, SettingsError};
 pub use tls::{TlsError, TlsFiles};

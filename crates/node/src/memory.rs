@@ -1,5 +1,4 @@
 use althing_consensus::Restart;
-use althing_consensus::{Message as _, raft::Message};
 use althing_core::{Configuration, LogId};
 use althing_keyspace::Keyspace;
 use althing_storage::{Identity, Opened, Options, RealDisk, SnapshotError, Store};
@@ -22,7 +21,7 @@ impl Memory {
         disk: RealDisk,
         whose: Membership,
     ) -> Result<Self, NodeError> {
-        let mut opened = Store::open(disk, identity(whose), Options::default(), random())
+        let mut opened = Store::open(disk, identity(settings, whose), Options::default(), random())
             .map_err(NodeError::Open)?;
         if let Some(torn) = &opened.recovered.torn {
             tracing::warn!(
@@ -53,9 +52,9 @@ impl Memory {
 }
 
 /// Whose data folder it is.
-pub(crate) fn identity(Membership { cluster, node }: Membership) -> Identity {
-    let protocol = Message::PROTOCOL.split('/').next().unwrap_or_default().to_owned();
-    Identity { cluster, node, protocol }
+pub(crate) fn identity(settings: &Settings, whose: Membership) -> Identity {
+    let Membership { cluster, node } = whose;
+    Identity { cluster, node, protocol: settings.consensus.name().to_owned() }
 }
 
 /// Who this node is, unless it joins a cluster and was never told.

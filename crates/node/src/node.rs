@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use althing_consensus::raft::{Message, Raft};
-use althing_consensus::{Message as _, Replica as _, Restart};
+use althing_consensus::paxos::Ballots;
+use althing_consensus::raft::Terms;
+use althing_consensus::replication::{Machine, Message, Protocol};
+use althing_consensus::{Replica as _, Restart};
 use althing_core::{Index, NodeId};
 use althing_storage::{OpenError, Opened, RealDisk};
 use socket2::SockRef;
@@ -13,10 +15,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::chores::chores;
 use crate::clock::Clock;
+use crate::consensus::Consensus;
 use crate::driver::{Driver, End, Event, Inboxes, Parts, SnapshotPolicy};
 use crate::handle::{Handle, Request, Shared};
 use crate::memory::{Memory, founding, known_membership};
-use crate::peers::{Inbound, Joining, Membership, NotAdmitted, Peers, Surroundings};
+use crate::peers::{Inbound, Joining, Membership, NotAdmitted, OtherProtocol, Peers, Surroundings};
 use crate::serving::Serving;
 use crate::settings::{Settings, SettingsError};
 use crate::tls::{Tls, TlsError};
@@ -70,9 +73,9 @@ pub enum NodeError {
     /// The member that this node would be has been there before: its data is elsewhere, or lost.
     #[error("{0} has started before, and its data is not here")]
     StartedBefore(NodeId),
-    /// The cluster that the node should join runs another version.
-    #[error("the cluster speaks another consensus protocol, or another version of it")]
-    OtherProtocol,
+    /// The cluster that the node should join agrees in another way.
+    #[error(transparent)]
+    OtherProtocol(OtherProtocol),
     /// A thread of the node panicked: a bug.
     #[error("the node's thread panicked; this is a bug")]
     Panicked,
@@ -181,12 +184,12 @@ async fn join(settings: &Settings, tls: &Tls) -> Result<Membership, NodeError> {
     let joining = Joining {
         members: &settings.join,
         address: &settings.advertise_peer,
-        protocol: Message::PROTOCOL,
+        protocol: settings.consensus.protocol(),
         tls: &tls.peer,
     };
     let admitted = joining.ask().await.map_err(|why| match why {
         NotAdmitted::StartedBefore(node) => NodeError::StartedBefore(node),
-        NotAdmitted::OtherProtocol => NodeError::OtherProtocol,
+        NotAdmitted::OtherProtocol(other) => NodeError::OtherProtocol(other),
     })?;
     tracing::info!("joins cluster {} as {}", admitted.cluster, admitted.node);
     Ok(admitted)
@@ -206,17 +209,25 @@ struct Run {
 }
 
 impl Run {
+    /// Runs by the protocol of the settings: which one that is, nothing below knows.
     async fn run(self) -> Result<(), NodeError> {
+        match self.settings.consensus {
+            Consensus::Raft => self.run_by::<Terms>().await,
+            Consensus::Paxos => self.run_by::<Ballots>().await,
+        }
+    }
+
+    async fn run_by<P: Protocol>(self) -> Result<(), NodeError> {
         let Self { settings, listeners, tls, shared, handle, opened, restart, requested, stopped } =
             self;
         let clock = Clock::start();
         let (report, events) = mpsc::unbounded_channel::<Event>();
-        let (deliver, received) = mpsc::channel::<Inbound<Message>>(RECEIVED_MAX);
+        let (deliver, received) = mpsc::channel::<Inbound<Message<P>>>(RECEIVED_MAX);
         let (log, log_thread) = log_thread::start(opened.wal, Arc::clone(&shared), report.clone())?;
         let stopping = Arc::new(AtomicBool::new(false));
         let newest = (opened.snapshot, founding(&settings));
         let applied = restart.begin;
-        let replica = replica(shared.node, &settings, restart, clock);
+        let replica = replica::<P>(shared.node, &settings, restart, clock);
         begin_roster(&shared, &replica, applied.index);
         let surroundings = Surroundings {
             membership: Membership { cluster: shared.cluster, node: shared.node },
@@ -283,15 +294,20 @@ async fn ended(thread: thread::JoinHandle<()>) -> Result<(), NodeError> {
 }
 
 /// Makes known who the members are, as this node remembers it.
-fn begin_roster(shared: &Shared, replica: &Raft, applied: Index) {
+fn begin_roster<P: Protocol>(shared: &Shared, replica: &Machine<P>, applied: Index) {
     shared.configure(replica.status().configuration);
     if let Some(configuration) = replica.configuration_at(applied) {
         shared.settle(applied, Arc::clone(configuration));
     }
 }
 
-fn replica(me: NodeId, settings: &Settings, restart: Restart, clock: Clock) -> Raft {
-    Raft::new(me, settings.raft_options(), restart, random(), clock.now())
+fn replica<P: Protocol>(
+    me: NodeId,
+    settings: &Settings,
+    restart: Restart,
+    clock: Clock,
+) -> Machine<P> {
+    Machine::new(me, settings.replica_options(), restart, random(), clock.now())
 }
 
 fn snapshot_policy(settings: &Settings) -> SnapshotPolicy {

@@ -3,11 +3,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use althing_consensus::raft;
+use althing_consensus::replication;
 use althing_core::{ClusterId, NodeId};
 use zeroize::Zeroizing;
 
 use crate::client::{Limits, TokenSettings};
+use crate::consensus::Consensus;
 use crate::handle::{Facts, RequestLimits};
 use crate::history::Retention;
 use crate::members::Card;
@@ -34,6 +35,8 @@ pub struct Settings {
     pub advertise_peer: String,
     /// Tells clusters apart whose members have the same names.
     pub cluster_token: String,
+    /// How the members agree, which is the same for all of them. Default: by Raft.
+    pub consensus: Consensus,
     /// How long a follower waits for its leader, up to twice as long. Default 1 s.
     pub election_timeout: Duration,
     /// How often a leader speaks at least. Default 100 ms; at most a fifth of the election timeout.
@@ -129,6 +132,7 @@ impl Settings {
             join: Vec::new(),
             advertise_peer: String::new(),
             cluster_token: "althing".to_owned(),
+            consensus: Consensus::default(),
             election_timeout: Duration::from_secs(1),
             heartbeat_interval: Duration::from_millis(100),
             quota_bytes: 2 << 30,
@@ -242,11 +246,11 @@ impl Settings {
         }
     }
 
-    pub(crate) fn raft_options(&self) -> raft::Options {
-        raft::Options {
+    pub(crate) fn replica_options(&self) -> replication::Options {
+        replication::Options {
             election_timeout: self.election_timeout,
             heartbeat_interval: self.heartbeat_interval,
-            ..raft::Options::default()
+            ..replication::Options::default()
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use althing_node::Node;
+use althing_node::{Consensus, Node};
 use serde_json::{Value, json};
 
 use super::Folder;
@@ -15,6 +15,7 @@ pub(super) struct About<'a> {
     pub(super) lines: &'a [(String, String, String)],
     pub(super) nodes: &'a [(PathBuf, Node)],
     pub(super) folder: &'a Folder,
+    pub(super) consensus: Consensus,
     pub(super) certificates: Option<Certificates>,
 }
 
@@ -35,11 +36,15 @@ impl About<'_> {
             Folder::Kept(_) => "",
             Folder::Temporary(_) => " The data goes when they stop.",
         };
+        let by = match self.consensus {
+            Consensus::Raft => "",
+            Consensus::Paxos => ", by Multi-Paxos",
+        };
         let guard = if self.certificates.is_some() { "no users" } else { "no TLS, no users" };
         let endpoints = self.endpoints().join(",");
         let exports = self.certificates.as_ref().map(Certificates::exports).unwrap_or_default();
         print_line(format!(
-            "\nReady after {milliseconds} ms.{kept} For development: {guard}, one machine.\n\n\
+            "\nReady after {milliseconds} ms{by}.{kept} For development: {guard}, one machine.\n\n\
              export ETCDCTL_API=3 ETCDCTL_ENDPOINTS={endpoints}\n\
              export ALTHING_ENDPOINTS={endpoints}\n\
              {exports}\n\
@@ -57,6 +62,7 @@ impl About<'_> {
             });
         let mut about = json!({
             "nodes": nodes.collect::<Vec<_>>(),
+            "consensus": self.consensus.name(),
             "endpoints": self.endpoints(),
             "ready_milliseconds": milliseconds,
         });

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use althing_node::{Handle, Listeners, MemberAddress, Node, NodeError};
+use althing_node::{Consensus, Handle, Listeners, MemberAddress, Node, NodeError};
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tempfile::TempDir;
 
 use self::about::About;
@@ -31,6 +32,7 @@ Examples:
   althing dev                                three nodes, forgotten when they stop
   althing dev --data ./cluster               the same, kept; start it again and go on
   althing dev --nodes 5 --ports random       five, wherever there is room
+  althing dev --consensus paxos              by Multi-Paxos instead of Raft
   althing dev --tls                          under TLS, with certificates made for it")]
 pub(crate) struct DevArguments {
     /// How many nodes: 1, 3 or 5
@@ -43,6 +45,9 @@ pub(crate) struct DevArguments {
     /// `random` takes whatever is free
     #[arg(long, value_name = "PORT|random", default_value = "2379")]
     ports: Ports,
+    /// How the nodes agree: by Raft or by Multi-Paxos
+    #[arg(long, value_name = "PROTOCOL", default_value = "raft", value_parser = consensus())]
+    consensus: Consensus,
     /// Make certificates, and let nobody in without one
     #[arg(long)]
     tls: bool,
@@ -66,6 +71,12 @@ impl FromStr for Ports {
         let port = text.parse::<u16>().ok().filter(|port| (1..=FIRST_MAX).contains(port));
         port.map(Self::From).ok_or_else(|| format!("expected 1 to {FIRST_MAX}, or `random`"))
     }
+}
+
+/// What `--consensus` takes.
+fn consensus() -> impl TypedValueParser<Value = Consensus> {
+    let names = PossibleValuesParser::new(Consensus::ALL.map(Consensus::name));
+    names.map(|name| name.parse().expect("it is one of the names"))
 }
 
 /// One node that is about to start.
@@ -95,7 +106,10 @@ pub(crate) async fn run(arguments: &DevArguments, format: Format) -> Result<Outc
     let mut lines = Vec::new();
     for plan in plans {
         lines.push((plan.name.clone(), plan.client.clone(), plan.peer.clone()));
-        nodes.push((plan.data.clone(), start(plan, &members, certificates.as_ref())?));
+        nodes.push((
+            plan.data.clone(),
+            start(plan, &members, arguments.consensus, certificates.as_ref())?,
+        ));
     }
     let handles = nodes.iter().map(|(_, node)| node.handle().clone()).collect();
     tokio::select! {
@@ -103,7 +117,8 @@ pub(crate) async fn run(arguments: &DevArguments, format: Format) -> Result<Outc
         failed = first_failure(&mut nodes) => return Err(failed),
         _ = stop.received() => return Ok(Outcome::Done),
     }
-    let about = About { lines: &lines, nodes: &nodes, folder: &folder, certificates };
+    let consensus = arguments.consensus;
+    let about = About { lines: &lines, nodes: &nodes, folder: &folder, consensus, certificates };
     about.present(started.elapsed(), format)?;
     tokio::select! {
         failed = first_failure(&mut nodes) => return Err(failed),
@@ -210,6 +225,7 @@ fn address(listener: &TcpListener) -> Result<String, Failure> {
 fn start(
     plan: Plan,
     members: &[MemberAddress],
+    consensus: Consensus,
     certificates: Option<&Certificates>,
 ) -> Result<Node, Failure> {
     let scheme = scheme(certificates);
@@ -219,6 +235,7 @@ fn start(
         client_tls: tls.clone(),
         peer_tls: tls,
         cluster_token: "althing-dev".to_owned(),
+        consensus,
         ..althing_node::Settings::new(plan.name, &plan.data, members.to_vec())
     };
     settings.limits.connections = serve::connections(settings.limits.connections, members.len());

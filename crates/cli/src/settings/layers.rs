@@ -11,7 +11,7 @@ use super::nearest::nearest;
 use crate::failure::{Failure, Kind};
 
 /// Every setting there is, with its default; where that is missing it depends on another setting.
-const SETTINGS: [(&str, Option<&str>); 25] = [
+const SETTINGS: [(&str, Option<&str>); 26] = [
     ("name", Some("default")),
     ("data", None),
     ("listen-client", Some("127.0.0.1:2379")),
@@ -21,6 +21,7 @@ const SETTINGS: [(&str, Option<&str>); 25] = [
     ("join", None),
     ("advertise-peer", None),
     ("cluster-token", Some("althing-cluster")),
+    ("consensus", Some("raft")),
     ("election-timeout", Some("1s")),
     ("heartbeat-interval", Some("100ms")),
     ("quota", Some("2GiB")),

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use althing_node::Retention;
+use althing_node::{Consensus, Retention};
 use clap::Args;
 use serde_json::{Map, json};
 
@@ -70,6 +70,10 @@ pub(crate) struct ServeArguments {
     /// Names the cluster, so that two do not mix by mistake [default: althing-cluster]
     #[arg(long, value_name = "WORD")]
     cluster_token: Option<String>,
+    /// How the nodes agree, the same on all of them and for good: `raft`, or `paxos` for Multi-Paxos
+    /// [default: raft]
+    #[arg(long, value_name = "raft|paxos")]
+    consensus: Option<String>,
     /// How long to wait for a leader before asking for votes [default: 1s]
     #[arg(long, value_name = "TIME")]
     election_timeout: Option<String>,
@@ -137,7 +141,7 @@ pub(crate) struct ServeArguments {
 
 impl ServeArguments {
     /// The word given for each setting on the command line.
-    fn words(&self) -> [(&'static str, &Option<String>); 25] {
+    fn words(&self) -> [(&'static str, &Option<String>); 26] {
         [
             ("name", &self.name),
             ("data", &self.data),
@@ -148,6 +152,7 @@ impl ServeArguments {
             ("join", &self.join),
             ("advertise-peer", &self.advertise_peer),
             ("cluster-token", &self.cluster_token),
+            ("consensus", &self.consensus),
             ("election-timeout", &self.election_timeout),
             ("heartbeat-interval", &self.heartbeat_interval),
             ("quota", &self.quota),
@@ -191,6 +196,8 @@ pub(crate) struct Settings {
     pub(crate) advertise_peer: Address,
     /// Names the cluster.
     pub(crate) cluster_token: String,
+    /// How the nodes agree.
+    pub(crate) consensus: Consensus,
     /// At least five times `heartbeat_interval`.
     pub(crate) election_timeout: Duration,
     /// How often a leader says that it is there.
@@ -243,6 +250,7 @@ impl Settings {
             join,
             advertise_peer,
             cluster_token: layers.get("cluster-token", word)?,
+            consensus: layers.get("consensus", str::parse)?,
             election_timeout: layers.get("election-timeout", duration::parse)?,
             heartbeat_interval: layers.get("heartbeat-interval", duration::parse)?,
             quota: layers.get("quota", size::parse)?,
@@ -310,7 +318,7 @@ impl Settings {
     }
 
     /// Each setting in the words that would set it.
-    fn words(&self) -> [(&'static str, String); 25] {
+    fn words(&self) -> [(&'static str, String); 26] {
         let peers = self.initial_cluster.iter().map(|(name, address)| format!("{name}={address}"));
         let audit_log = self.audit_log.as_ref();
         let [root_password, cert, key, client_ca, crl, peer_ca, peer_cert, peer_key, insecure] =
@@ -325,6 +333,7 @@ impl Settings {
             ("join", joined(&self.join)),
             ("advertise-peer", self.advertise_peer.to_string()),
             ("cluster-token", self.cluster_token.clone()),
+            ("consensus", self.consensus.to_string()),
             ("election-timeout", duration::show(self.election_timeout)),
             ("heartbeat-interval", duration::show(self.heartbeat_interval)),
             ("quota", size::show(self.quota)),

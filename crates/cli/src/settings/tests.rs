@@ -47,6 +47,7 @@ fn nothing_said_is_one_node_on_loopback() {
             "",
             "127.0.0.1:2380",
             "althing-cluster",
+            "raft",
             "1s",
             "100ms",
             "2GiB",
@@ -144,6 +145,7 @@ fn wrong_words_are_refused_with_their_origin() {
         (&["--listen-client", "[::]:1"], &[], "name one with --advertise-client"),
         (&["--election-timeout", "400ms"], &[], "at least five times"),
         (&["--cluster-token", ""], &[], "expected a word"),
+        (&["--consensus", "zab"], &[], "expected raft or paxos"),
     ] {
         let refusal = refusal(arguments, environment);
         assert!(refusal.contains(expected), "{arguments:?}: {refusal}");

@@ -46,7 +46,7 @@ pub(crate) struct Inquiry {
 }
 
 /// What the other side answers to a [`Hello`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// Speak.
     Welcome,
@@ -56,14 +56,14 @@ pub(super) enum Answer {
     OtherNode(NodeId),
     /// The caller is not a member.
     NotAMember,
-    /// The caller speaks another consensus protocol, or another version of it.
-    OtherProtocol,
+    /// The caller speaks another consensus protocol, or another version of it, than this one.
+    OtherProtocol(String),
     /// The caller was a member and never will be again.
     Removed,
 }
 
 /// What the other side answers to an [`Inquiry`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Admission {
     /// This is who the caller is.
     Member { cluster: ClusterId, node: NodeId },
@@ -73,8 +73,21 @@ pub(crate) enum Admission {
     StartedBefore(NodeId),
     /// It cannot be told now.
     Unknown,
-    /// The caller speaks another consensus protocol, or another version of it.
-    OtherProtocol,
+    /// The caller speaks another consensus protocol, or another version of it, than this one.
+    OtherProtocol(String),
+}
+
+/// Two nodes cannot agree on anything, for they do not agree on how to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this node speaks {ours} and the other one {theirs}; start all members of a cluster with the \
+     same consensus protocol and the same version"
+)]
+pub struct OtherProtocol {
+    /// The protocol of this node, with the version of its messages.
+    pub ours: String,
+    /// That of the other.
+    pub theirs: String,
 }
 
 impl fmt::Display for Answer {
@@ -90,7 +103,7 @@ impl fmt::Display for Answer {
                 write!(f, "it is another member, {node}; check the members' peer addresses")
             }
             Self::NotAMember => f.write_str("it does not know us as a member"),
-            Self::OtherProtocol => f.write_str("it speaks another consensus protocol or version"),
+            Self::OtherProtocol(theirs) => write!(f, "it speaks {theirs}"),
             Self::Removed => f.write_str("it says that we were removed from the cluster"),
         }
     }
@@ -148,7 +161,7 @@ impl Greeting {
 }
 
 impl Answer {
-    pub(super) fn encode(self, buffer: &mut Vec<u8>) {
+    pub(super) fn encode(&self, buffer: &mut Vec<u8>) {
         let mut writer = Writer(buffer);
         match self {
             Self::Welcome => writer.u8(0),
@@ -161,7 +174,10 @@ impl Answer {
                 writer.u64(node.number());
             }
             Self::NotAMember => writer.u8(3),
-            Self::OtherProtocol => writer.u8(4),
+            Self::OtherProtocol(protocol) => {
+                writer.u8(4);
+                writer.bytes(protocol.as_bytes());
+            }
             Self::Removed => writer.u8(5),
         }
     }
@@ -173,7 +189,7 @@ impl Answer {
             1 => Self::OtherCluster(ClusterId(reader.u64()?)),
             2 => Self::OtherNode(node(&mut reader)?),
             3 => Self::NotAMember,
-            4 => Self::OtherProtocol,
+            4 => Self::OtherProtocol(reader.string(PROTOCOL_SIZE_MAX)?),
             5 => Self::Removed,
             tag => return Err(DecodeError::UnknownTag { what: "answer", tag }),
         };
@@ -183,7 +199,7 @@ impl Answer {
 }
 
 impl Admission {
-    pub(super) fn encode(self, buffer: &mut Vec<u8>) {
+    pub(super) fn encode(&self, buffer: &mut Vec<u8>) {
         let mut writer = Writer(buffer);
         match self {
             Self::Member { cluster, node } => {
@@ -197,7 +213,10 @@ impl Admission {
                 writer.u64(node.number());
             }
             Self::Unknown => writer.u8(3),
-            Self::OtherProtocol => writer.u8(4),
+            Self::OtherProtocol(protocol) => {
+                writer.u8(4);
+                writer.bytes(protocol.as_bytes());
+            }
         }
     }
 
@@ -208,7 +227,7 @@ impl Admission {
             1 => Self::NotAMember,
             2 => Self::StartedBefore(node(&mut reader)?),
             3 => Self::Unknown,
-            4 => Self::OtherProtocol,
+            4 => Self::OtherProtocol(reader.string(PROTOCOL_SIZE_MAX)?),
             tag => return Err(DecodeError::UnknownTag { what: "admission", tag }),
         };
         reader.finish()?;
@@ -256,7 +275,7 @@ mod tests {
             Answer::OtherCluster(ClusterId(3)),
             Answer::OtherNode(node(3)),
             Answer::NotAMember,
-            Answer::OtherProtocol,
+            Answer::OtherProtocol("paxos/1".to_owned()),
             Answer::Removed,
         ] {
             let mut bytes = Vec::new();
@@ -268,7 +287,7 @@ mod tests {
             Admission::NotAMember,
             Admission::StartedBefore(node(5)),
             Admission::Unknown,
-            Admission::OtherProtocol,
+            Admission::OtherProtocol("paxos/1".to_owned()),
         ] {
             let mut bytes = Vec::new();
             admission.encode(&mut bytes);

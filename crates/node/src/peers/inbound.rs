@@ -97,7 +97,10 @@ impl<M: Message> Reception<M> {
             }
         };
         let (answer, knows_better) = consider(self.membership, &self.roster.borrow(), &hello);
-        let answer = if hello.protocol == M::PROTOCOL { answer } else { Answer::OtherProtocol };
+        let answer = match hello.protocol == M::PROTOCOL {
+            true => answer,
+            false => Answer::OtherProtocol(M::PROTOCOL.to_owned()),
+        };
         reply(&mut writer, |payload| answer.encode(payload)).await?;
         let from = hello.from;
         match answer {
@@ -107,8 +110,9 @@ impl<M: Message> Reception<M> {
             Answer::OtherCluster(_)
             | Answer::OtherNode(_)
             | Answer::NotAMember
-            | Answer::OtherProtocol => {
-                tracing::warn!("refused {from} of cluster {}: {answer:?}", hello.cluster);
+            | Answer::OtherProtocol(_) => {
+                let Hello { cluster, protocol, .. } = hello;
+                tracing::warn!("refused {from} of cluster {cluster} by {protocol}: {answer:?}");
                 return Ok(());
             }
         }
@@ -143,7 +147,7 @@ impl<M: Message> Reception<M> {
     /// Tells a node that was added who it is, as the cluster has it by now.
     async fn admit(&self, inquiry: &Inquiry) -> Admission {
         if inquiry.protocol != M::PROTOCOL {
-            return Admission::OtherProtocol;
+            return Admission::OtherProtocol(M::PROTOCOL.to_owned());
         }
         if self.handle.linearizable().await.is_err() {
             return Admission::Unknown;

@@ -4,7 +4,7 @@ use std::time::Duration;
 use althing_core::NodeId;
 use tokio::time::sleep;
 
-use super::handshake::{Admission, Inquiry};
+use super::handshake::{Admission, Inquiry, OtherProtocol};
 use super::outbound::inquire;
 use super::{Membership, Tls};
 
@@ -23,12 +23,12 @@ pub(crate) struct Joining<'a> {
 }
 
 /// Why a node cannot join.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NotAdmitted {
     /// That member has been there before, with data that is not here.
     StartedBefore(NodeId),
     /// The cluster speaks another consensus protocol, or another version of it.
-    OtherProtocol,
+    OtherProtocol(OtherProtocol),
 }
 
 const PAUSE: Duration = Duration::from_millis(500);
@@ -50,7 +50,10 @@ impl Joining<'_> {
                     Ok(Admission::StartedBefore(node)) => {
                         return Err(NotAdmitted::StartedBefore(node));
                     }
-                    Ok(Admission::OtherProtocol) => return Err(NotAdmitted::OtherProtocol),
+                    Ok(Admission::OtherProtocol(theirs)) => {
+                        let ours = self.protocol.to_owned();
+                        return Err(NotAdmitted::OtherProtocol(OtherProtocol { ours, theirs }));
+                    }
                     Ok(Admission::NotAMember) => format!(
                         "waits to be added: the cluster of {member} has no member at {}; \
                          `althing member add` on any machine adds it",

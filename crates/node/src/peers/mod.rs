@@ -27,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
 use frame::Frame;
+pub use handshake::OtherProtocol;
 use inbound::Reception;
 pub(crate) use inbound::{Inbound, Word};
 pub(crate) use joining::{Joining, NotAdmitted};

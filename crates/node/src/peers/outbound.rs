@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::either::Either;
 
 use super::frame::{Frame, FrameReader};
-use super::handshake::{Admission, Answer, Greeting, Hello, Inquiry};
+use super::handshake::{Admission, Answer, Greeting, Hello, Inquiry, OtherProtocol};
 use super::{Arc, Membership, Tls};
 use crate::driver::Event;
 use crate::members::Roster;
@@ -173,12 +173,22 @@ impl Speaker {
                         // Without a driver nobody is left to care.
                         let _ = self.events.send(Event::ToldRemoved { by: self.peer });
                     }
-                    Err(refusal.to_string())
+                    Err(self.explain(refusal))
                 }
                 Err(error) => Err(not_a_peer(&error)),
             }
         };
         timeout(HANDSHAKE_TIMEOUT, connection).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+    }
+
+    fn explain(&self, refusal: Answer) -> String {
+        match refusal {
+            Answer::OtherProtocol(theirs) => {
+                let ours = self.protocol.to_owned();
+                OtherProtocol { ours, theirs }.to_string()
+            }
+            refusal => refusal.to_string(),
+        }
     }
 }
 
