@@ -182,6 +182,13 @@ pub(crate) fn failure(data: &Path, error: &NodeError) -> Failure {
             "the node stopped because its storage failed; what was acknowledged is safe",
             "make room or mend the disk, then start the node again",
         ),
+        NodeError::DataLost(_) => {
+            let message = format!("this member lost its data, and must not found again ({folder})");
+            return Failure::new(Kind::Other, message).cause(error).hint(
+                "put its folder back; or `althing member remove` this member, `althing member add` \
+                 it anew, and start it with --join instead of --initial-cluster",
+            );
+        }
         NodeError::StartedBefore(_) => (
             "this node cannot join: the member at its address has other data",
             "start that data, or `althing member remove` the member and add it anew",

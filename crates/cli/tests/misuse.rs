@@ -118,12 +118,9 @@ fn a_folder_in_use_or_of_another_cluster_is_refused() {
 fn a_folder_of_another_node_is_refused() {
     let mut cluster = Cluster::plan(3, &[]);
     cluster.servers[0].start();
+    cluster.servers[2].start();
     let folder = cluster.servers[0].data.clone();
-    let start = Instant::now();
-    while !cluster.servers[0].log().contains("serves clients") {
-        assert!(start.elapsed() < PATIENCE, "it does not start");
-        std::thread::sleep(LOOK);
-    }
+    cluster.servers[0].wait_until_ready();
     cluster.servers[0].kill();
     cluster.servers[1].move_data(folder);
     let output = cluster.servers[1].run_to_the_end();

@@ -418,6 +418,13 @@ impl Handle {
         &self.shared.tokens
     }
 
+    /// Whether nothing is here yet that a cluster has agreed on or been promised.
+    pub(crate) fn is_blank(&self) -> bool {
+        let gauge = &self.shared.gauge;
+        let is_zero = |number: &AtomicU64| number.load(Ordering::Relaxed) == 0;
+        is_zero(&gauge.term) && is_zero(&gauge.last_index)
+    }
+
     /// The node at this moment.
     pub fn status(&self) -> Status {
         // Each guard is let go before the next is taken: a thread that waits for the keyspace while

@@ -57,16 +57,17 @@ pub(crate) fn identity(settings: &Settings, whose: Membership) -> Identity {
     Identity { cluster, node, protocol: settings.consensus.name().to_owned() }
 }
 
-/// Who this node is, unless it joins a cluster and was never told.
+/// Who this node is, if it has a memory of it.
 pub(crate) fn known_membership(
     settings: &Settings,
     disk: &RealDisk,
 ) -> Result<Option<Membership>, NodeError> {
-    if settings.join.is_empty() {
-        return Ok(Some(settings.membership()));
-    }
     let found = Store::identity(disk).map_err(NodeError::Open)?;
-    Ok(found.map(|Identity { cluster, node, .. }| Membership { cluster, node }))
+    Ok(found.map(|Identity { cluster, node, .. }| match settings.join.is_empty() {
+        // Whether the folder is of that one is found out when it is opened.
+        true => settings.membership(),
+        false => Membership { cluster, node },
+    }))
 }
 
 /// The members that the cluster was founded with, unless this node joins it.

@@ -1,4 +1,5 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,6 +12,7 @@ use althing_consensus::{Replica as _, Restart};
 use althing_core::{Index, NodeId};
 use althing_storage::{OpenError, Opened, RealDisk};
 use socket2::SockRef;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::chores::chores;
@@ -19,7 +21,10 @@ use crate::consensus::Consensus;
 use crate::driver::{Driver, End, Event, Inboxes, Parts, SnapshotPolicy};
 use crate::handle::{Handle, Request, Shared};
 use crate::memory::{Memory, founding, known_membership};
-use crate::peers::{Inbound, Joining, Membership, NotAdmitted, OtherProtocol, Peers, Surroundings};
+use crate::peers::{
+    Founder, Founding, Inbound, Joining, Membership, NotAdmitted, NotFounding, OtherProtocol,
+    Peers, Surroundings,
+};
 use crate::serving::Serving;
 use crate::settings::{Settings, SettingsError};
 use crate::tls::{Tls, TlsError};
@@ -62,7 +67,7 @@ pub enum NodeError {
     Snapshot(String),
     /// The operating system refused a thread or a socket.
     #[error("cannot start: {0}")]
-    Start(#[from] std::io::Error),
+    Start(#[from] io::Error),
     /// The log could not be written. What was acknowledged is safe; the node must be started again
     /// once the disk is well.
     #[error("the storage failed: {0}")]
@@ -73,6 +78,13 @@ pub enum NodeError {
     /// The member that this node would be has been there before: its data is elsewhere, or lost.
     #[error("{0} has started before, and its data is not here")]
     StartedBefore(NodeId),
+    /// The cluster lives, and knows this founding member; what that promised is not here, and the
+    /// node must not promise anything else.
+    #[error(
+        "the cluster knows {0}, which has started before, and the folder is empty: what this \
+         member promised is lost"
+    )]
+    DataLost(NodeId),
     /// The cluster that the node should join agrees in another way.
     #[error(transparent)]
     OtherProtocol(OtherProtocol),
@@ -110,11 +122,14 @@ impl Node {
         SockRef::from(&listeners.client).listen(BACKLOG)?;
         listeners.peer.set_nonblocking(true)?;
         let tls = Tls::open(&settings)?;
-        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build();
         let disk = RealDisk::open(&settings.data).map_err(NodeError::Open)?;
         let membership = match known_membership(&settings, &disk)? {
             Some(membership) => membership,
-            None => runtime()?.block_on(join(&settings, &tls))?,
+            None if settings.join.is_empty() => {
+                let listener = listeners.peer.try_clone()?;
+                wait_for(found(&settings, &tls, listener))??
+            }
+            None => wait_for(join(&settings, &tls))??,
         };
         let memory = Memory::recover(&settings, disk, membership)?;
         let runtime = runtime()?;
@@ -179,6 +194,42 @@ impl Drop for Node {
     }
 }
 
+fn runtime() -> io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+/// Waits for what is asked of others before a node starts. Whoever starts it may do so within a
+/// runtime, in whose threads there can be no other.
+fn wait_for<T: Send>(asking: impl Future<Output = T> + Send) -> io::Result<T> {
+    let ask = || runtime().map(|runtime| runtime.block_on(asking));
+    let asked = thread::scope(|scope| scope.spawn(ask).join());
+    asked.map_err(|_| io::Error::other("the thread that asks the other members panicked"))?
+}
+
+/// Makes sure that this node founds its cluster, together with the others.
+async fn found(
+    settings: &Settings,
+    tls: &Tls,
+    listener: TcpListener,
+) -> Result<Membership, NodeError> {
+    let membership = settings.membership();
+    let Membership { cluster, node } = membership;
+    let protocol = settings.consensus.protocol().to_owned();
+    let others = settings.members.iter().filter(|member| member.name != settings.name);
+    let founding = Founding {
+        founder: Founder { cluster, node, protocol },
+        others: others.map(|member| member.peer.clone()).collect(),
+        tls: tls.peer.clone(),
+    };
+    founding.ask(listener).await?.map_err(|why| match why {
+        NotFounding::StartedBefore => NodeError::DataLost(node),
+        NotFounding::Removed => NodeError::Removed,
+        NotFounding::OtherProtocol(other) => NodeError::OtherProtocol(other),
+    })?;
+    tracing::info!("founds cluster {cluster} as {node}");
+    Ok(membership)
+}
+
 /// Asks a running cluster who this node is.
 async fn join(settings: &Settings, tls: &Tls) -> Result<Membership, NodeError> {
     let joining = Joining {
@@ -228,7 +279,7 @@ impl Run {
         let newest = (opened.snapshot, founding(&settings));
         let applied = restart.begin;
         let replica = replica::<P>(shared.node, &settings, restart, clock);
-        begin_roster(&shared, &replica, applied.index);
+        show_memory(&shared, &replica, applied.index);
         let surroundings = Surroundings {
             membership: Membership { cluster: shared.cluster, node: shared.node },
             tls: tls.peer.clone(),
@@ -293,9 +344,11 @@ async fn ended(thread: thread::JoinHandle<()>) -> Result<(), NodeError> {
     if matches!(joined, Ok(Ok(()))) { Ok(()) } else { Err(NodeError::Panicked) }
 }
 
-/// Makes known who the members are, as this node remembers it.
-fn begin_roster<P: Protocol>(shared: &Shared, replica: &Machine<P>, applied: Index) {
-    shared.configure(replica.status().configuration);
+/// Makes known what this node remembers of itself and of who the members are.
+fn show_memory<P: Protocol>(shared: &Shared, replica: &Machine<P>, applied: Index) {
+    let status = replica.status();
+    shared.gauge.show(&status, applied);
+    shared.configure(status.configuration);
     if let Some(configuration) = replica.configuration_at(applied) {
         shared.settle(applied, Arc::clone(configuration));
     }

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
-use althing_node::{Consensus, Handle, Listeners, MemberAddress, Node, NodeError};
+use althing_node::{Consensus, Handle, Listeners, MemberAddress, Node, NodeError, Settings};
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use tempfile::TempDir;
+use tokio::task::JoinSet;
 
 use self::about::About;
 use self::certificates::Certificates;
@@ -102,15 +103,14 @@ pub(crate) async fn run(arguments: &DevArguments, format: Format) -> Result<Outc
         .map(|plan| MemberAddress { name: plan.name.clone(), peer: plan.peer.clone() })
         .collect();
 
-    let mut nodes = Vec::new();
-    let mut lines = Vec::new();
-    for plan in plans {
-        lines.push((plan.name.clone(), plan.client.clone(), plan.peer.clone()));
-        nodes.push((
-            plan.data.clone(),
-            start(plan, &members, arguments.consensus, certificates.as_ref())?,
-        ));
-    }
+    let line = |plan: &Plan| (plan.name.clone(), plan.client.clone(), plan.peer.clone());
+    let lines: Vec<_> = plans.iter().map(line).collect();
+    let settings =
+        |plan: &Plan| settings(plan, &members, arguments.consensus, certificates.as_ref());
+    let mut nodes = tokio::select! {
+        nodes = start(plans, settings) => nodes?,
+        _ = stop.received() => return Ok(Outcome::Done),
+    };
     let handles = nodes.iter().map(|(_, node)| node.handle().clone()).collect();
     tokio::select! {
         ready = are_ready(handles) => ready?,
@@ -222,24 +222,48 @@ fn address(listener: &TcpListener) -> Result<String, Failure> {
     })
 }
 
-fn start(
-    plan: Plan,
+fn settings(
+    plan: &Plan,
     members: &[MemberAddress],
     consensus: Consensus,
     certificates: Option<&Certificates>,
-) -> Result<Node, Failure> {
+) -> Settings {
     let scheme = scheme(certificates);
     let tls = certificates.map(|certificates| certificates.node.clone());
-    let mut settings = althing_node::Settings {
+    let mut settings = Settings {
         advertise_client: vec![format!("{scheme}{}", plan.client)],
         client_tls: tls.clone(),
         peer_tls: tls,
         cluster_token: "althing-dev".to_owned(),
         consensus,
-        ..althing_node::Settings::new(plan.name, &plan.data, members.to_vec())
+        ..Settings::new(&plan.name, &plan.data, members.to_vec())
     };
     settings.limits.connections = serve::connections(settings.limits.connections, members.len());
-    Node::start(settings, plan.listeners).map_err(|error| serve::failure(&plan.data, &error))
+    settings
+}
+
+/// Starts all nodes at once, for they found the cluster together.
+async fn start(
+    plans: Vec<Plan>,
+    settings: impl Fn(&Plan) -> Settings,
+) -> Result<Vec<(PathBuf, Node)>, Failure> {
+    let mut starting = JoinSet::new();
+    for plan in plans {
+        let settings = settings(&plan);
+        starting.spawn_blocking(|| {
+            let Plan { name, data, listeners, .. } = plan;
+            match Node::start(settings, listeners) {
+                Ok(node) => Ok((name, data, node)),
+                Err(error) => Err(serve::failure(&data, &error)),
+            }
+        });
+    }
+    let mut nodes = Vec::new();
+    while let Some(started) = starting.join_next().await {
+        nodes.push(started.expect("what starts a node does not panic")?);
+    }
+    nodes.sort_by(|(one, ..), (other, ..)| one.cmp(other));
+    Ok(nodes.into_iter().map(|(_, data, node)| (data, node)).collect())
 }
 
 /// Every node has caught up with a leader. On a machine whose disk is busy that takes a few tries.

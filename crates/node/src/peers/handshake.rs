@@ -19,6 +19,9 @@ pub(super) enum Greeting {
     Hello(Hello),
     /// It wants to know which member it is.
     Inquiry(Inquiry),
+    /// It is a founding member that holds nothing, and wants to know whether it is to found the
+    /// cluster.
+    Founder(Founder),
 }
 
 /// The greeting of a member.
@@ -43,6 +46,15 @@ pub(crate) struct Inquiry {
     pub(crate) protocol: String,
     /// Where the member is to be found, as `host:port`.
     pub(crate) address: String,
+}
+
+/// The question of a founding member that holds nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Founder {
+    pub(crate) cluster: ClusterId,
+    pub(crate) node: NodeId,
+    /// The consensus protocol, with the version of its messages.
+    pub(crate) protocol: String,
 }
 
 /// What the other side answers to a [`Hello`].
@@ -73,6 +85,25 @@ pub(crate) enum Admission {
     StartedBefore(NodeId),
     /// It cannot be told now.
     Unknown,
+    /// The caller speaks another consensus protocol, or another version of it, than this one.
+    OtherProtocol(String),
+}
+
+/// What the other side answers to a [`Founder`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Opinion {
+    /// Nothing of the cluster is here either.
+    Nothing,
+    /// The cluster lives, and has just confirmed that the caller was never part of it.
+    NeverStarted,
+    /// The caller was part of the cluster, with data of its own.
+    StartedBefore,
+    /// The caller was a member and never will be again.
+    Removed,
+    /// Something of the cluster is here, and more cannot be told now.
+    Unknown,
+    /// The caller is of another cluster.
+    OtherCluster(ClusterId),
     /// The caller speaks another consensus protocol, or another version of it, than this one.
     OtherProtocol(String),
 }
@@ -124,6 +155,12 @@ impl Greeting {
                 writer.index(hello.settled_at);
                 encode_texts(&hello.addresses, &mut writer);
             }
+            Self::Founder(Founder { cluster, node, protocol }) => {
+                writer.u8(3);
+                writer.u64(cluster.0);
+                writer.u64(node.number());
+                writer.bytes(protocol.as_bytes());
+            }
             Self::Inquiry(Inquiry { protocol, address }) => {
                 writer.u8(2);
                 writer.bytes(protocol.as_bytes());
@@ -152,6 +189,11 @@ impl Greeting {
             2 => Self::Inquiry(Inquiry {
                 protocol: reader.string(PROTOCOL_SIZE_MAX)?,
                 address: reader.string(Card::TEXT_SIZE_MAX)?,
+            }),
+            3 => Self::Founder(Founder {
+                cluster: ClusterId(reader.u64()?),
+                node: node(&mut reader)?,
+                protocol: reader.string(PROTOCOL_SIZE_MAX)?,
             }),
             tag => return Err(DecodeError::UnknownTag { what: "greeting", tag }),
         };
@@ -235,6 +277,43 @@ impl Admission {
     }
 }
 
+impl Opinion {
+    pub(super) fn encode(&self, buffer: &mut Vec<u8>) {
+        let mut writer = Writer(buffer);
+        match self {
+            Self::Nothing => writer.u8(0),
+            Self::NeverStarted => writer.u8(1),
+            Self::StartedBefore => writer.u8(2),
+            Self::Removed => writer.u8(3),
+            Self::Unknown => writer.u8(4),
+            Self::OtherCluster(cluster) => {
+                writer.u8(5);
+                writer.u64(cluster.0);
+            }
+            Self::OtherProtocol(protocol) => {
+                writer.u8(6);
+                writer.bytes(protocol.as_bytes());
+            }
+        }
+    }
+
+    pub(super) fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(payload);
+        let opinion = match reader.u8()? {
+            0 => Self::Nothing,
+            1 => Self::NeverStarted,
+            2 => Self::StartedBefore,
+            3 => Self::Removed,
+            4 => Self::Unknown,
+            5 => Self::OtherCluster(ClusterId(reader.u64()?)),
+            6 => Self::OtherProtocol(reader.string(PROTOCOL_SIZE_MAX)?),
+            tag => return Err(DecodeError::UnknownTag { what: "opinion", tag }),
+        };
+        reader.finish()?;
+        Ok(opinion)
+    }
+}
+
 fn node(reader: &mut Reader<'_>) -> Result<NodeId, DecodeError> {
     NodeId::new(reader.u64()?).ok_or(DecodeError::Invalid { what: "node zero" })
 }
@@ -258,7 +337,11 @@ mod tests {
             addresses: vec!["a:1".to_owned()],
         };
         let inquiry = Inquiry { protocol: "raft/1".to_owned(), address: "a:1".to_owned() };
-        for greeting in [Greeting::Hello(hello), Greeting::Inquiry(inquiry)] {
+        let (cluster, protocol) = (ClusterId(7), "raft/1".to_owned());
+        let founder = Founder { cluster, node: node(1), protocol };
+        for greeting in
+            [Greeting::Hello(hello), Greeting::Inquiry(inquiry), Greeting::Founder(founder)]
+        {
             let mut bytes = Vec::new();
             greeting.encode(&mut bytes);
             for cut in 0..bytes.len() {
@@ -292,6 +375,19 @@ mod tests {
             let mut bytes = Vec::new();
             admission.encode(&mut bytes);
             assert_eq!(Admission::decode(&bytes), Ok(admission));
+        }
+        for opinion in [
+            Opinion::Nothing,
+            Opinion::NeverStarted,
+            Opinion::StartedBefore,
+            Opinion::Removed,
+            Opinion::Unknown,
+            Opinion::OtherCluster(ClusterId(3)),
+            Opinion::OtherProtocol("paxos/1".to_owned()),
+        ] {
+            let mut bytes = Vec::new();
+            opinion.encode(&mut bytes);
+            assert_eq!(Opinion::decode(&bytes), Ok(opinion));
         }
     }
 }

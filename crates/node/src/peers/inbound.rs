@@ -1,5 +1,6 @@
+use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use althing_consensus::Message;
@@ -8,11 +9,11 @@ use tokio::io::{AsyncWriteExt, WriteHalf, split};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::either::Either;
 
 use super::frame::{Frame, FrameError, FrameReader};
-use super::handshake::{Admission, Answer, Greeting, Hello, Inquiry};
+use super::handshake::{Admission, Answer, Founder, Greeting, Hello, Inquiry, Opinion};
 use super::outbound::prepare;
 use super::parcel::Parcel;
 use super::{Membership, Tls};
@@ -22,6 +23,8 @@ use crate::tls::Stream;
 
 /// How long a stranger may take to greet.
 const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long the leader may take to confirm that a member never started.
+const CONFIRMATION_TIMEOUT: Duration = Duration::from_secs(1);
 /// Connections that are served at a time, greeted or not: one from each of as many members as there
 /// can be, and as many again for those that are on their way in or out.
 const CONNECTIONS_MAX: usize = 128;
@@ -50,6 +53,8 @@ pub(super) struct Reception<M> {
     /// For the questions of those who join.
     pub(super) handle: Handle,
     pub(super) received: mpsc::Sender<Inbound<M>>,
+    /// The members that were let in since this node has started.
+    pub(super) met: Mutex<BTreeSet<NodeId>>,
 }
 
 impl<M: Message> Reception<M> {
@@ -95,6 +100,10 @@ impl<M: Message> Reception<M> {
                 let admission = self.admit(&inquiry).await;
                 return reply(&mut writer, |payload| admission.encode(payload)).await;
             }
+            Greeting::Founder(founder) => {
+                let opinion = self.opinion(&founder).await;
+                return reply(&mut writer, |payload| opinion.encode(payload)).await;
+            }
         };
         let (answer, knows_better) = consider(self.membership, &self.roster.borrow(), &hello);
         let answer = match hello.protocol == M::PROTOCOL {
@@ -104,7 +113,11 @@ impl<M: Message> Reception<M> {
         reply(&mut writer, |payload| answer.encode(payload)).await?;
         let from = hello.from;
         match answer {
-            Answer::Welcome => {}
+            Answer::Welcome => {
+                if self.roster.borrow().knows(from) {
+                    self.met.lock().unwrap_or_else(PoisonError::into_inner).insert(from);
+                }
+            }
             // It will not ask for long.
             Answer::Removed => return Ok(()),
             Answer::OtherCluster(_)
@@ -144,6 +157,44 @@ impl<M: Message> Reception<M> {
         }
     }
 
+    /// What is known here of a founding member that holds nothing. Before a leader confirms
+    /// anything only bad news are certain.
+    async fn opinion(&self, founder: &Founder) -> Opinion {
+        if founder.cluster != self.membership.cluster {
+            return Opinion::OtherCluster(self.membership.cluster);
+        }
+        if founder.protocol != M::PROTOCOL {
+            return Opinion::OtherProtocol(M::PROTOCOL.to_owned());
+        }
+        if let Some(opinion) = self.past_of(founder.node) {
+            return opinion;
+        }
+        if self.handle.is_blank() {
+            return Opinion::Nothing;
+        }
+        if self.handle.status().leader.is_none() {
+            return Opinion::Unknown;
+        }
+        match timeout(CONFIRMATION_TIMEOUT, self.handle.linearizable()).await {
+            Ok(Ok(())) => self.past_of(founder.node).unwrap_or(Opinion::NeverStarted),
+            Ok(Err(_)) | Err(_) => Opinion::Unknown,
+        }
+    }
+
+    /// What speaks against it that a member has no past, as far as is known here.
+    fn past_of(&self, node: NodeId) -> Option<Opinion> {
+        if self.roster.borrow().has_removed(node) {
+            return Some(Opinion::Removed);
+        }
+        self.has_started(node).then_some(Opinion::StartedBefore)
+    }
+
+    /// Whether a member has spoken to this node, or has said where its clients find it.
+    fn has_started(&self, node: NodeId) -> bool {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).contains(&node)
+            || self.handle.keyspace().members().contains_key(&node)
+    }
+
     /// Tells a node that was added who it is, as the cluster has it by now.
     async fn admit(&self, inquiry: &Inquiry) -> Admission {
         if inquiry.protocol != M::PROTOCOL {
@@ -157,19 +208,18 @@ impl<M: Message> Reception<M> {
         let found = members.iter().find(|member| member.peer_urls.iter().any(is_there));
         match found {
             None => Admission::NotAMember,
-            // Only what was started has said where its clients find it.
-            Some(member) if !member.client_urls.is_empty() => Admission::StartedBefore(member.id),
+            Some(member) if self.has_started(member.id) => Admission::StartedBefore(member.id),
             Some(member) => Admission::Member { cluster: self.membership.cluster, node: member.id },
         }
     }
 }
 
-async fn accept_under(tls: &Tls, stream: TcpStream) -> io::Result<Stream> {
+pub(super) async fn accept_under(tls: &Tls, stream: TcpStream) -> io::Result<Stream> {
     let Some(tls) = tls else { return Ok(Either::Left(stream)) };
     Ok(Either::Right(Box::new(tls.get().acceptor.accept(stream).await?.into())))
 }
 
-async fn reply(
+pub(super) async fn reply(
     writer: &mut WriteHalf<Stream>,
     encode: impl FnOnce(&mut Vec<u8>),
 ) -> Result<(), FrameError> {

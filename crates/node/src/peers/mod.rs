@@ -9,6 +9,7 @@
 //! was a member a moment ago, for it may have to be told that it is none any more, and who was let
 //! in though it is not known here, for it may know of later changes and must be answered.
 
+mod founding;
 mod frame;
 mod handshake;
 mod inbound;
@@ -17,7 +18,7 @@ mod outbound;
 mod parcel;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use althing_consensus::Message;
 use althing_core::codec::Writer;
@@ -26,7 +27,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 
+pub(crate) use founding::{Founding, NotFounding};
 use frame::Frame;
+pub(crate) use handshake::Founder;
 pub use handshake::OtherProtocol;
 use inbound::Reception;
 pub(crate) use inbound::{Inbound, Word};
@@ -103,6 +106,7 @@ impl Peers {
             roster: surroundings.roster.clone(),
             handle: surroundings.handle.clone(),
             received,
+            met: Mutex::default(),
         };
         tasks.spawn(reception.accept(listener));
         Self { surroundings, protocol: M::PROTOCOL, lines: BTreeMap::new(), tasks }

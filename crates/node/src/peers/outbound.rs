@@ -14,7 +14,9 @@ use tokio::time::{sleep, timeout};
 use tokio_util::either::Either;
 
 use super::frame::{Frame, FrameReader};
-use super::handshake::{Admission, Answer, Greeting, Hello, Inquiry, OtherProtocol};
+use super::handshake::{
+    Admission, Answer, Founder, Greeting, Hello, Inquiry, Opinion, OtherProtocol,
+};
 use super::{Arc, Membership, Tls};
 use crate::driver::Event;
 use crate::members::Roster;
@@ -24,6 +26,8 @@ use crate::tls::Stream;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a peer may take to say who we are, for which it asks the cluster.
 const INQUIRY_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer may take to say what it knows of a founding member: it may ask its leader.
+const CONSULTATION_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long unacknowledged bytes may stay in the network before the connection is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
@@ -198,12 +202,25 @@ pub(super) async fn inquire(
     address: &str,
     inquiry: Inquiry,
 ) -> Result<Admission, String> {
-    let question = async {
-        let (mut reader, _writer) = greet(tls, address, &Greeting::Inquiry(inquiry)).await?;
-        let answer = reader.next().await.map_err(|error| error.to_string())?;
-        Admission::decode(answer).map_err(|error| not_a_peer(&error))
-    };
+    let question = ask(tls, address, Greeting::Inquiry(inquiry), Admission::decode);
     timeout(INQUIRY_TIMEOUT, question).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+}
+
+/// Asks whoever listens at `address` what it knows of a founding member that holds nothing.
+pub(super) async fn consult(tls: &Tls, address: &str, founder: Founder) -> Result<Opinion, String> {
+    let question = ask(tls, address, Greeting::Founder(founder), Opinion::decode);
+    timeout(CONSULTATION_TIMEOUT, question).await.unwrap_or_else(|_| Err("no answer".to_owned()))
+}
+
+async fn ask<A>(
+    tls: &Tls,
+    address: &str,
+    greeting: Greeting,
+    decode: fn(&[u8]) -> Result<A, DecodeError>,
+) -> Result<A, String> {
+    let (mut reader, _writer) = greet(tls, address, &greeting).await?;
+    let answer = reader.next().await.map_err(|error| error.to_string())?;
+    decode(answer).map_err(|error| not_a_peer(&error))
 }
 
 fn not_a_peer(error: &DecodeError) -> String {

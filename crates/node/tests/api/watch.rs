@@ -1,9 +1,11 @@
 //! What watches are told, and what they cost.
 
+use std::net::TcpListener;
 use std::time::Duration;
 
 use althing_etcd_api::etcdserverpb as pb;
 use althing_etcd_api::mvccpb::event::EventType;
+use althing_node::{Listeners, MemberAddress, Node, Settings};
 use pb::watch_client::WatchClient;
 use pb::watch_create_request::FilterType;
 use pb::watch_request::RequestUnion;
@@ -335,22 +337,29 @@ async fn a_watcher_whose_history_is_compacted_away_is_told_so() {
 
 #[tokio::test]
 async fn a_stream_that_needs_a_leader_ends_without_one() {
-    // Two members that never come: nobody will lead.
-    let data = tempfile::TempDir::new().expect("there is room for a folder");
-    let bind = || std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
-    let listeners = althing_node::Listeners { client: bind(), peer: bind() };
-    let member = |name: &str| althing_node::MemberAddress {
-        name: name.to_owned(),
-        peer: "127.0.0.1:1".to_owned(),
-    };
-    let mut settings =
-        althing_node::Settings::new("a", data.path(), vec![member("a"), member("b"), member("c")]);
-    settings.limits.leader_check_interval = Duration::from_millis(20);
-    settings.limits.shutdown_grace = Duration::from_millis(50);
-    let peer = listeners.peer.local_addr().expect("it is bound");
-    let node = althing_node::Node::start(settings.clone(), listeners);
-    let node = node.expect("nothing is in its way");
-    let server = Server { node, settings, peer, data };
+    let bind = || TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    let peers = ["a", "b"].map(|name| (name, bind()));
+    let members = peers.each_ref().map(|(name, peer)| MemberAddress {
+        name: (*name).to_owned(),
+        peer: peer.local_addr().expect("it is bound").to_string(),
+    });
+    // Together, for one alone founds nothing.
+    let [a, b] = peers.map(|(name, peer)| {
+        let data = tempfile::TempDir::new().expect("there is room for a folder");
+        let mut settings = Settings::new(name, data.path(), members.to_vec());
+        settings.election_timeout = Duration::from_millis(100);
+        settings.heartbeat_interval = Duration::from_millis(20);
+        settings.limits.leader_check_interval = Duration::from_millis(20);
+        settings.limits.shutdown_grace = Duration::from_millis(50);
+        let address = peer.local_addr().expect("it is bound");
+        let listeners = Listeners { client: bind(), peer };
+        tokio::task::spawn_blocking(move || {
+            let node = Node::start(settings.clone(), listeners).expect("nothing is in its way");
+            Server { node, settings, peer: address, data }
+        })
+    });
+    let (server, other) = (a.await.expect("it starts"), b.await.expect("it starts"));
+    tokio::task::spawn_blocking(move || drop(other)).await.expect("it stops");
     let mut stream = Stream::open_with(&server, |metadata| {
         metadata.insert("hasleader", "true".parse().expect("a value"));
     })
