@@ -110,6 +110,13 @@ impl Cluster {
         statuses.map(|status| status.raft_index).max().unwrap_or(0)
     }
 
+    /// By which protocol the nodes agree, if they say so.
+    fn consensus(&self) -> Option<&str> {
+        let mut statuses = self.nodes.iter().filter_map(|node| node.status.as_ref().ok());
+        let told = statuses.find(|status| !status.consensus.is_empty());
+        told.map(|status| &*status.consensus)
+    }
+
     fn require_leader(&self) -> Result<(), Failure> {
         if self.leader().is_some() {
             return Ok(());
@@ -152,6 +159,7 @@ impl Cluster {
         let nodes = self.nodes.iter().map(|node| node.as_json(leader, commit));
         json!({
             "cluster_id": format!("{:x}", self.id),
+            "consensus": self.consensus(),
             "leader": leader.map(|leader| format!("{leader:x}")),
             "nodes": nodes.collect::<Vec<_>>(),
         })

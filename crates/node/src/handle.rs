@@ -10,6 +10,7 @@ use althing_keyspace::{Authorized, Command, Keyspace, Principal, Rejection, Repl
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Metrics;
+use crate::consensus::Consensus;
 use crate::envelope::Envelope;
 use crate::leases::{LeaseQuestion, LeaseTime};
 use crate::members::{Card, ChangeError, MemberAnswer, MemberChange, Roster};
@@ -86,6 +87,8 @@ pub struct Status {
     pub node: NodeId,
     /// Its name.
     pub name: String,
+    /// How it agrees with the others.
+    pub consensus: Consensus,
     /// Who leads, as far as it knows.
     pub leader: Option<NodeId>,
     /// The current term or round.
@@ -129,6 +132,7 @@ pub(crate) struct Shared {
     pub(crate) cluster: ClusterId,
     pub(crate) node: NodeId,
     pub(crate) name: String,
+    pub(crate) consensus: Consensus,
     pub(crate) quota_bytes: u64,
     pub(crate) metrics: Metrics,
     pub(crate) storage_failed: OnceLock<String>,
@@ -166,6 +170,7 @@ pub(crate) struct Facts {
     pub(crate) cluster: ClusterId,
     pub(crate) node: NodeId,
     pub(crate) name: String,
+    pub(crate) consensus: Consensus,
     /// Where the founding members are, by the settings.
     pub(crate) founding: BTreeMap<NodeId, Card>,
     pub(crate) quota_bytes: u64,
@@ -207,7 +212,7 @@ impl Shared {
         stopping: watch::Receiver<bool>,
         keyspace: Keyspace,
     ) -> Self {
-        let Facts { cluster, node, name, founding, quota_bytes, limits } = facts;
+        let Facts { cluster, node, name, consensus, founding, quota_bytes, limits } = facts;
         let watches = Arc::new(Watches::default());
         // Nobody watches yet; what is there already is no news.
         watches.notice(&keyspace);
@@ -216,6 +221,7 @@ impl Shared {
             cluster,
             node,
             name,
+            consensus,
             quota_bytes,
             metrics: Metrics::default(),
             storage_failed: OnceLock::new(),
@@ -436,6 +442,7 @@ impl Handle {
             cluster: self.shared.cluster,
             node: self.shared.node,
             name: self.shared.name.clone(),
+            consensus: self.shared.consensus,
             leader: NodeId::new(gauge.leader.load(Ordering::Relaxed)),
             term: gauge.term.load(Ordering::Relaxed),
             last_index: Index(gauge.last_index.load(Ordering::Relaxed)),

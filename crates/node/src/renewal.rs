@@ -96,6 +96,7 @@ mod tests {
     use tokio::sync::{mpsc, watch};
 
     use super::*;
+    use crate::consensus::Consensus;
     use crate::handle::{Applied, Facts, RequestLimits, Shared};
 
     /// What the leader under a ballot says of the lease, if it is asked.
@@ -114,6 +115,7 @@ mod tests {
             cluster: ClusterId(1),
             node: NodeId::new(1).expect("not zero"),
             name: "only".to_owned(),
+            consensus: Consensus::Raft,
             founding: BTreeMap::new(),
             quota_bytes: 1 << 20,
             limits: RequestLimits {

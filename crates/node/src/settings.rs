@@ -236,6 +236,7 @@ impl Settings {
             cluster,
             node,
             name: self.name.clone(),
+            consensus: self.consensus,
             founding: self.founding_cards(),
             quota_bytes: self.quota_bytes,
             limits: RequestLimits {

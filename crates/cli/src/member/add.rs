@@ -16,6 +16,7 @@ use crate::client::{Address, Client, Effect, HTTPS};
 use crate::duration;
 use crate::failure::{Failure, Kind};
 use crate::output::{Format, print, print_line};
+use crate::transport::Channel;
 
 /// Arguments of `althing member add`.
 #[derive(Args, Debug)]
@@ -69,7 +70,8 @@ pub(super) async fn run(
         async move { stub.member_add(request).await }
     });
     let added = added.await?.member.unwrap_or_default();
-    let command = command(&members, &arguments);
+    let consensus = client.call(Effect::Read, ask_status).await?.consensus;
+    let command = command(&members, &consensus, &arguments);
     match format {
         Format::Json => {
             print_line(json!({ "member": show::as_json(&added), "command": command }))?;
@@ -92,7 +94,7 @@ pub(super) async fn run(
 }
 
 /// The command line that starts the new node, word by word.
-fn command(members: &Members, arguments: &AddArguments) -> Vec<String> {
+fn command(members: &Members, consensus: &str, arguments: &AddArguments) -> Vec<String> {
     let AddArguments { name, peer, client, .. } = arguments;
     let peers = members.all().iter().filter_map(|member| member.peer_ur_ls.first());
     let peers: Vec<String> =
@@ -112,6 +114,10 @@ fn command(members: &Members, arguments: &AddArguments) -> Vec<String> {
     set("--listen-client", &client);
     set("--listen-peer", &peer.to_string());
     set("--join", &peers.join(","));
+    // It is one for all members; the default needs no word.
+    if consensus == "paxos" {
+        set("--consensus", consensus);
+    }
     if members.scheme() == HTTPS {
         set("--tls-cert", &format!("{name}.crt"));
         set("--tls-key", &format!("{name}.key"));
@@ -183,14 +189,18 @@ async fn look(client: &Client, id: u64) -> Result<State, Failure> {
         let told = "it has not been started, or has not come far enough to say so".to_owned();
         return Ok(State { is_learner, is_near: false, told });
     };
-    let ask =
-        |channel| async move { MaintenanceClient::new(channel).status(pb::StatusRequest {}).await };
-    let here = client.call(Effect::Read, ask).await?;
-    let there = client.only(address).call(Effect::Read, ask).await?;
+    let here = client.call(Effect::Read, ask_status).await?;
+    let there = client.only(address).call(Effect::Read, ask_status).await?;
     let (has, of) = (there.raft_applied_index, here.raft_index.max(there.raft_index));
     // etcd's measure for a learner that may be promoted.
     let is_near = has.saturating_mul(10) >= of.saturating_mul(9);
     Ok(State { is_learner, is_near, told: format!("it has {has} of {of} entries") })
+}
+
+async fn ask_status(
+    channel: Channel,
+) -> Result<tonic::Response<pb::StatusResponse>, tonic::Status> {
+    MaintenanceClient::new(channel).status(pb::StatusRequest {}).await
 }
 
 fn spinner() -> ProgressBar {
@@ -224,6 +234,8 @@ mod tests {
              --listen-client c:2379 \\\n      --listen-peer c:2380 \\\n      \
              --join a:2380,b:2380 \\\n      --tls-cert n3.crt \\\n      --tls-key n3.key \\\n      \
              --client-ca ca.crt \\\n      --peer-ca ca.crt";
-        assert_eq!(lines(&command(&members, &arguments)), expected);
+        assert_eq!(lines(&command(&members, "raft", &arguments)), expected);
+        let command = command(&members, "paxos", &arguments).join(" ");
+        assert!(command.contains("--join a:2380,b:2380 --consensus paxos --tls-cert"), "{command}");
     }
 }

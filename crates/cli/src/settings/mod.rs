@@ -70,7 +70,7 @@ pub(crate) struct ServeArguments {
     /// Names the cluster, so that two do not mix by mistake [default: althing-cluster]
     #[arg(long, value_name = "WORD")]
     cluster_token: Option<String>,
-    /// How the nodes agree, the same on all of them and for good: `raft`, or `paxos` for Multi-Paxos
+    /// How the nodes agree, the same on all of them and for good; `paxos` is Multi-Paxos
     /// [default: raft]
     #[arg(long, value_name = "raft|paxos")]
     consensus: Option<String>,

@@ -340,10 +340,12 @@ impl Drop for Server {
     }
 }
 
-/// The program, without what the environment of the tests might tell it.
+/// The program, without what the environment of the tests might tell it, but for the protocol that
+/// all of them are to run on.
 pub fn althing() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_althing"));
-    for (variable, _) in std::env::vars().filter(|(name, _)| name.starts_with("ALTHING_")) {
+    let is_ours = |name: &str| name.starts_with("ALTHING_") && name != "ALTHING_CONSENSUS";
+    for (variable, _) in std::env::vars().filter(|(name, _)| is_ours(name)) {
         command.env_remove(variable);
     }
     command

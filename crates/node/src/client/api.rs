@@ -178,6 +178,7 @@ impl Api {
                 raft_term: status.term,
                 errors,
                 is_learner: status.is_learner,
+                consensus: status.consensus.name().to_owned(),
             })
         })
         .await

@@ -37,6 +37,7 @@ impl Server {
         let name = "only".to_owned();
         let keyspace = Keyspace::new();
         let facts = Facts {
+            consensus: crate::Consensus::Raft,
             cluster: ClusterId(1),
             node,
             name,

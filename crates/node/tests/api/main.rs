@@ -41,6 +41,9 @@ impl Server {
         let peer = listeners.peer.local_addr().expect("it is bound");
         let members = vec![MemberAddress { name: "only".to_owned(), peer: peer.to_string() }];
         let mut settings = Settings::new("only", data.path(), members);
+        if let Ok(consensus) = std::env::var("ALTHING_CONSENSUS") {
+            settings.consensus = consensus.parse().expect("it names a protocol");
+        }
         settings.election_timeout = Duration::from_millis(100);
         settings.heartbeat_interval = Duration::from_millis(20);
         // The end of a test blocks the runtime that would close its connections.
