@@ -8,7 +8,7 @@
 //! they wait the founding members answer each other, so that all can begin at once.
 //!
 //! # Not noticed
-//! - The loss of a majority's folders at once, and that of a cluster of one: nobody is left to tell.
+//! - The loss of most folders at once, and that of a cluster of one: nobody is left to tell.
 //! - The loss of one folder while another founding member has never started and the rest cannot be
 //!   reached: these two look as if they founded the cluster.
 //! - The loss of a folder before its member first told the cluster where its clients find it, a
