@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
-use support::{Cluster, althing, http_get, tool};
+use support::{Cluster, althing, http_get, tool, wait_until};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -27,9 +27,11 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 
 #[test]
 fn every_metric_of_the_alerts_the_dashboard_and_the_runbook_is_there() {
-    let cluster = Cluster::start(1, &[]);
-    let (_, page) = http_get(cluster.servers[0].client, "/metrics").expect("it answers");
-    let there = metrics_in(&page);
+    let cluster = Cluster::start(3, &[]);
+    let page = || http_get(cluster.servers[0].client, "/metrics").expect("it answers").1;
+    let peers = |page: &str| page.matches("round_trip_time_seconds_count{To=").count();
+    wait_until("both peers have answered", || peers(&page()) == 2);
+    let there = metrics_in(&page());
     let mut texts = vec![file("ops/alerts.yml"), file("ops/grafana.json")];
     for entry in fs::read_dir(root().join("docs/runbook")).expect("the runbook") {
         texts.push(fs::read_to_string(entry.expect("a page").path()).expect("text"));

@@ -17,6 +17,7 @@ use crate::leases::Leases;
 use crate::log_thread::Write;
 use crate::members::{MEMBER_QUESTIONS_MAX, MemberAnswer};
 use crate::peers::{Inbound, Parcel, Peers, Word};
+use crate::probes::{Probe, Probes};
 use crate::proposals::Proposals;
 use crate::questions::Questions;
 use crate::reads::Reads;
@@ -111,6 +112,7 @@ pub(crate) struct Driver<R: Replica> {
     leases: Leases,
     /// About changes of members, asked of the leader.
     questions: Questions<MemberAnswer>,
+    probes: Probes,
     /// Who waits for the leadership to be handed over, and to whom.
     transfers: Vec<members::Waiting>,
     /// This node was removed, and ends then.
@@ -186,6 +188,7 @@ impl<R: Replica> Driver<R> {
             reads: Reads::new(parts.request_timeout, parts.read_retry, parts.first_read),
             leases: Leases::new(parts.read_retry, parts.first_question),
             questions: Questions::new(MEMBER_QUESTIONS_MAX, parts.read_retry, parts.first_question),
+            probes: Probes::new(parts.first_question),
             transfers: Vec::new(),
             ends_at: None,
             farewell: parts.read_retry,
@@ -264,6 +267,14 @@ impl<R: Replica> Driver<R> {
                 }
             }
             Word::Parcel(Parcel::Members(message)) => self.hear_of_members(now, from, message),
+            Word::Parcel(Parcel::Probe(Probe::Ask { number })) => {
+                self.peers.push_probe(from, Probe::Answer { number });
+            }
+            Word::Parcel(Parcel::Probe(Probe::Answer { number })) => {
+                if let Some(time) = self.probes.answered(now, from, number) {
+                    self.shared.metrics.round_trips.observe(from, time);
+                }
+            }
             Word::Hello { addresses } => self.peers.greeted(from, addresses),
         }
     }
@@ -531,6 +542,17 @@ impl<R: Replica> Driver<R> {
         tracing::info!("continues from the leader's snapshot {id}");
     }
 
+    /// Asks the other members for a sign of life, to see how long it takes.
+    fn probe(&mut self, now: Time) {
+        if !self.probes.is_due(now) {
+            return;
+        }
+        for (peer, probe) in self.probes.ask(now, self.peers.reached()) {
+            self.peers.push_probe(peer, probe);
+        }
+        self.peers.flush();
+    }
+
     fn expire(&mut self, now: Time) {
         self.expire_at = now + EXPIRE_INTERVAL;
         let unknown = self.proposals.expire(now);
@@ -538,6 +560,7 @@ impl<R: Replica> Driver<R> {
         self.leases.expire(now);
         self.questions.expire(now);
         self.promote(now);
+        self.probe(now);
         self.shared.metrics.proposals_failed.add(unknown);
         self.shared.keyspace_mut().sweep(SWEEP_CHANGES);
     }

@@ -32,6 +32,7 @@ mod memory;
 pub mod metrics;
 mod node;
 mod peers;
+mod probes;
 mod proposals;
 mod questions;
 mod reads;

@@ -4,9 +4,12 @@
 //! and orders nothing. They become text only when somebody asks for `/metrics`, and what can be
 //! read from the node's status at that moment (who leads, how far the log is) isn't counted here.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use althing_core::NodeId;
 use tonic::Code;
 
 /// Everything one server counts.
@@ -24,6 +27,8 @@ pub struct Metrics {
     pub commit: Durations,
     /// How long it took to apply a batch of committed entries.
     pub apply: Durations,
+    /// How long a word took to each other member and back.
+    pub round_trips: RoundTrips,
     /// Connections that clients hold open.
     pub client_connections: Level,
     /// Connections refused, or ended for others, because as many as allowed were open.
@@ -135,6 +140,34 @@ impl Durations {
         let exponent = u64::BITS - microseconds.saturating_sub(1).leading_zeros();
         let bucket = exponent.saturating_sub(Self::FIRST_BOUND_LOG2_MICROSECONDS) as usize;
         bucket.min(Self::BUCKETS - 1)
+    }
+}
+
+/// Durations by the peer they are about.
+#[derive(Debug, Default)]
+pub struct RoundTrips(Mutex<BTreeMap<NodeId, Durations>>);
+
+impl RoundTrips {
+    /// Counts one duration.
+    pub fn observe(&self, peer: NodeId, duration: Duration) {
+        self.lock().entry(peer).or_default().observe(duration);
+    }
+
+    /// Forgets all peers but these.
+    pub fn keep(&self, mut is_kept: impl FnMut(NodeId) -> bool) {
+        self.lock().retain(|peer, _| is_kept(*peer));
+    }
+
+    /// Looks at those of each peer.
+    pub fn look<E>(
+        &self,
+        mut look: impl FnMut(NodeId, &Durations) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.lock().iter().try_for_each(|(peer, durations)| look(*peer, durations))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<NodeId, Durations>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

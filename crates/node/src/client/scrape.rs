@@ -15,7 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use tonic::Code;
 
 use crate::handle::Handle;
-use crate::metrics::{Durations, Method, Metrics};
+use crate::metrics::{Durations, Method, Metrics, RoundTrips};
 
 /// The media type of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -121,6 +121,7 @@ fn from_counters(metrics: &Metrics, page: &mut Page<'_, '_>) -> fmt::Result {
         "How long it took to apply a batch of committed entries.",
         &metrics.apply,
     )?;
+    page.round_trips(&metrics.round_trips)?;
     page.gauge(
         "server_client_connections",
         "Connections that clients hold open.",
@@ -182,6 +183,22 @@ impl Page<'_, '_> {
         let buckets = durations.buckets();
         let count = buckets.iter().map(|(_, count)| count).sum();
         metric.encode_histogram::<NoLabelSet>(durations.sum(), count, &buckets, None)
+    }
+
+    fn round_trips(&mut self, round_trips: &RoundTrips) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(
+            "network_peer_round_trip_time",
+            "How long a word took to another member and back, its driver's turn included.",
+            Some(&Unit::Seconds),
+            MetricType::Histogram,
+        )?;
+        round_trips.look(|peer, durations| {
+            let labels = [("To", format!("{:x}", peer.number()))];
+            let buckets = durations.buckets();
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_histogram::<NoLabelSet>(durations.sum(), count, &buckets, None)
+        })
     }
 
     fn requests(&mut self, metrics: &Metrics) -> fmt::Result {

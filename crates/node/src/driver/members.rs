@@ -186,6 +186,7 @@ impl<R: Replica> Driver<R> {
     pub(super) fn dial_members(&mut self) {
         let roster = self.shared.roster();
         self.peers.follow(&roster.cards(&roster.current));
+        self.shared.metrics.round_trips.keep(|peer| roster.current.contains(peer));
     }
 
     /// This node was removed, as it found out itself or was told. What it owes the others leaves

@@ -41,6 +41,7 @@ use crate::driver::Event;
 use crate::handle::Handle;
 use crate::leases::LeaseMessage;
 use crate::members::{Card, MemberMessage, Roster};
+use crate::probes::Probe;
 use crate::tls::{Current, PeerTls};
 
 /// What connections between members are under, if anything.
@@ -188,6 +189,13 @@ impl Peers {
         self.lines.get(&peer).is_some_and(|line| line.queue.is_connected())
     }
 
+    /// The members that can be reached, as far as is known.
+    pub(crate) fn reached(&self) -> impl Iterator<Item = NodeId> {
+        let is_reached =
+            |line: &Line| line.queue.is_connected() && line.whereabouts.borrow().is_member;
+        self.lines.iter().filter(move |(_, line)| is_reached(line)).map(|(peer, _)| *peer)
+    }
+
     /// Queues a message. It leaves with the next [`Self::flush`].
     pub(crate) fn push<M: Message>(&self, to: NodeId, message: &M) {
         self.push_frame(to, |writer| Parcel::encode_consensus(message, writer));
@@ -201,6 +209,11 @@ impl Peers {
     /// As [`Self::push`], about a change of members.
     pub(crate) fn push_members(&self, to: NodeId, message: &MemberMessage) {
         self.push_frame(to, |writer| parcel::encode_members(message, writer));
+    }
+
+    /// As [`Self::push`], to learn how far away the peer is.
+    pub(crate) fn push_probe(&self, to: NodeId, probe: Probe) {
+        self.push_frame(to, |writer| parcel::encode_probe(probe, writer));
     }
 
     fn push_frame(&self, to: NodeId, encode: impl FnOnce(&mut Writer<'_>)) {

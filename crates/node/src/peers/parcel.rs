@@ -3,6 +3,7 @@ use althing_core::codec::{DecodeError, Reader, Writer};
 
 use crate::leases::LeaseMessage;
 use crate::members::MemberMessage;
+use crate::probes::Probe;
 
 /// What a frame between peers holds.
 ///
@@ -15,11 +16,14 @@ pub(crate) enum Parcel<M> {
     Lease(LeaseMessage),
     /// From node to node, about a change of members that is not in the log yet.
     Members(MemberMessage),
+    /// From node to node, to learn how far away the other is.
+    Probe(Probe),
 }
 
 const CONSENSUS: u8 = 1;
 const LEASE: u8 = 2;
 const MEMBERS: u8 = 3;
+const PROBE: u8 = 4;
 
 impl<M: Message> Parcel<M> {
     pub(super) fn encode_consensus(message: &M, writer: &mut Writer<'_>) {
@@ -33,6 +37,7 @@ impl<M: Message> Parcel<M> {
             CONSENSUS => Self::Consensus(M::decode(&mut reader)?),
             LEASE => Self::Lease(LeaseMessage::decode(&mut reader)?),
             MEMBERS => Self::Members(MemberMessage::decode(&mut reader)?),
+            PROBE => Self::Probe(Probe::decode(&mut reader)?),
             tag => return Err(DecodeError::UnknownTag { what: "parcel", tag }),
         };
         reader.finish()?;
@@ -48,4 +53,9 @@ pub(super) fn encode_lease(message: &LeaseMessage, writer: &mut Writer<'_>) {
 pub(super) fn encode_members(message: &MemberMessage, writer: &mut Writer<'_>) {
     writer.u8(MEMBERS);
     message.encode(writer);
+}
+
+pub(super) fn encode_probe(probe: Probe, writer: &mut Writer<'_>) {
+    writer.u8(PROBE);
+    probe.encode(writer);
 }
