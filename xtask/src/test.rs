@@ -46,10 +46,11 @@ const PLANTED: [&str; 14] = [
 
 /// The tests of real servers whose outcome could depend on how these agree. That is by Raft unless
 /// `ALTHING_CONSENSUS` says otherwise, which every such test heeds; these run on both.
-const ON_PAXOS: [&str; 15] = [
+const ON_PAXOS: [&str; 16] = [
     "api",
     "catch_up",
     "coordination",
+    "corruption",
     "elect",
     "etcdctl",
     "founding",

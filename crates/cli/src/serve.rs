@@ -90,6 +90,7 @@ pub(crate) fn node_settings(settings: Settings, tokens: TokenSettings) -> althin
         quota_bytes: settings.quota,
         retention: settings.retention,
         snapshot_entries: settings.snapshot_entries,
+        corrupt_check_time: settings.corrupt_check_time,
         ..althing_node::Settings::new(settings.name, settings.data, members)
     }
 }

@@ -149,7 +149,8 @@ async fn check_acknowledged(cluster: &Cluster, ledger: &Ledger) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_acknowledged_is_lost_when_nodes_are_killed() {
-    let mut cluster = Cluster::start(3, &["--snapshot-entries", "2000"]);
+    let mut cluster =
+        Cluster::start(3, &["--snapshot-entries", "2000", "--corrupt-check-time", "200ms"]);
     let ledger = Arc::new(Ledger::default());
     let clients: Vec<_> = cluster.servers.iter().map(support::Server::kv).collect();
     let mut tasks = tokio::task::JoinSet::new();
@@ -171,6 +172,12 @@ async fn nothing_acknowledged_is_lost_when_nodes_are_killed() {
     }
 
     check_acknowledged(&cluster, &ledger).await;
+    let alarms = support::run(&cluster.endpoints(), &["alarm", "list"], b"");
+    assert_eq!(
+        (support::code(&alarms), &alarms.stdout[..]),
+        (Some(0), &b""[..]),
+        "all hold the same"
+    );
     without_leader.sort_unstable();
     let median = without_leader[ROUNDS / 2];
     let writes = ledger.acknowledged.lock().expect("no panic").len();

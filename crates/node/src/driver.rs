@@ -1,3 +1,4 @@
+mod comparison;
 mod members;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::sleep_until;
 
 use crate::clock::Clock;
+use crate::comparison::Comparison;
 use crate::envelope::Envelope;
 use crate::handle::{Applied, Request, RequestError, Shared};
 use crate::leases::Leases;
@@ -38,6 +40,8 @@ pub(crate) enum Event {
     ChunkStored { id: LogId, stored: Stored },
     /// A stored snapshot became a keyspace.
     Restored { id: LogId, outcome: Result<Box<Keyspace>, String> },
+    /// The state right after an entry was hashed, as this member asked.
+    Hashed { index: Index, to: NodeId, hash: u64 },
     /// Another member says that this one was removed.
     ToldRemoved { by: NodeId },
 }
@@ -113,6 +117,13 @@ pub(crate) struct Driver<R: Replica> {
     /// About changes of members, asked of the leader.
     questions: Questions<MemberAnswer>,
     probes: Probes,
+    /// Leader: whether all members hold the same; the last question.
+    comparison: Option<Comparison>,
+    /// When that is asked again, and how often.
+    compare_at: Time,
+    compare_interval: Duration,
+    /// Somebody asked for the hash of the state right after this entry.
+    hash_after: Option<(Index, NodeId)>,
     /// Who waits for the leadership to be handed over, and to whom.
     transfers: Vec<members::Waiting>,
     /// This node was removed, and ends then.
@@ -152,6 +163,8 @@ pub(crate) struct Parts<R> {
     pub(crate) applied: LogId,
     pub(crate) policy: SnapshotPolicy,
     pub(crate) request_timeout: Duration,
+    /// How often a leader compares what the members hold.
+    pub(crate) compare_interval: Duration,
     /// A read that got no answer is asked again after this long.
     pub(crate) read_retry: Duration,
     /// Where the numbers of reads start; different in every run.
@@ -189,6 +202,10 @@ impl<R: Replica> Driver<R> {
             leases: Leases::new(parts.read_retry, parts.first_question),
             questions: Questions::new(MEMBER_QUESTIONS_MAX, parts.read_retry, parts.first_question),
             probes: Probes::new(parts.first_question),
+            comparison: None,
+            compare_at: parts.clock.now() + parts.compare_interval,
+            compare_interval: parts.compare_interval,
+            hash_after: None,
             transfers: Vec::new(),
             ends_at: None,
             farewell: parts.read_retry,
@@ -267,6 +284,7 @@ impl<R: Replica> Driver<R> {
                 }
             }
             Word::Parcel(Parcel::Members(message)) => self.hear_of_members(now, from, message),
+            Word::Parcel(Parcel::Comparison(message)) => self.hear_of_comparison(from, message),
             Word::Parcel(Parcel::Probe(Probe::Ask { number })) => {
                 self.peers.push_probe(from, Probe::Answer { number });
             }
@@ -316,6 +334,7 @@ impl<R: Replica> Driver<R> {
             Event::ChunkLoaded { to, chunk } => self.replica.chunk_loaded(now, to, chunk),
             Event::ChunkStored { id, stored } => self.replica.chunk_stored(now, id, stored),
             Event::Restored { id, outcome } => self.restored(id, *outcome?),
+            Event::Hashed { index, to, hash } => self.hashed(index, to, hash),
             Event::ToldRemoved { by } => self.is_removed(now, Some(by)),
         }
         Ok(())
@@ -430,6 +449,7 @@ impl<R: Replica> Driver<R> {
         let mut keyspace = shared.keyspace_mut();
         let mut opened = None;
         let mut settled = None;
+        let mut hashed = None;
         for entry in self.replica.committed(self.applied.index, APPLY_BYTES) {
             self.applied = entry.id;
             self.since_snapshot.entries += 1;
@@ -449,6 +469,11 @@ impl<R: Replica> Driver<R> {
                     apply_command(&mut keyspace, entry, bytes, &shared, waiting, now);
                 }
             }
+            if let Some(asked) = self.hash_after.take_if(|(index, _)| *index <= entry.id.index)
+                && asked.0 == entry.id.index
+            {
+                hashed = Some((asked, keyspace.snapshot()));
+            }
         }
         if let Some(ballot) = opened {
             self.lead_leases(now, ballot, &keyspace);
@@ -458,6 +483,9 @@ impl<R: Replica> Driver<R> {
         shared.metrics.apply.observe(started.elapsed());
         if let Some((index, configuration)) = settled {
             shared.settle(index, configuration);
+        }
+        if let Some((asked, snapshot)) = hashed {
+            self.hash(asked, snapshot);
         }
         self.show_applied();
     }
@@ -561,6 +589,7 @@ impl<R: Replica> Driver<R> {
         self.questions.expire(now);
         self.promote(now);
         self.probe(now);
+        self.compare(now);
         self.shared.metrics.proposals_failed.add(unknown);
         self.shared.keyspace_mut().sweep(SWEEP_CHANGES);
     }

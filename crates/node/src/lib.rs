@@ -19,6 +19,7 @@
 pub mod backup;
 mod chores;
 mod clock;
+mod comparison;
 mod consensus;
 mod driver;
 mod envelope;

@@ -303,6 +303,7 @@ impl Run {
             applied,
             policy: snapshot_policy(&settings),
             request_timeout: settings.request_timeout,
+            compare_interval: settings.corrupt_check_time,
             read_retry: settings.election_timeout,
             first_read: random(),
             first_question: random(),

@@ -50,6 +50,9 @@ pub struct Settings {
     /// A snapshot is taken after this many bytes of entries, if the keyspace holds no more, and in
     /// any case after eight times as many. Default 64 MiB.
     pub snapshot_bytes: u64,
+    /// How often the leader looks whether all members hold the same, if there was a write since.
+    /// Default 10 min.
+    pub corrupt_check_time: Duration,
     /// How long a request waits for its outcome. Default 5 s.
     pub request_timeout: Duration,
     /// Threads for clients' sockets. With zero they share the consensus thread, which costs the
@@ -139,6 +142,7 @@ impl Settings {
             retention: Retention::Time(Duration::from_secs(3600)),
             snapshot_entries: 1_000_000,
             snapshot_bytes: 64 << 20,
+            corrupt_check_time: Duration::from_secs(600),
             request_timeout: Duration::from_secs(5),
             client_threads: 0,
             tokens: TokenSettings::default(),

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use althing_consensus::{Chunk, Stored};
-use althing_core::{Configuration, LogId, NodeId};
+use althing_core::{Configuration, Index, LogId, NodeId};
 use althing_keyspace::{Keyspace, Restore, Snapshot};
 use althing_storage::{
     Chunk as StoredChunk, RealDisk, ReceiveOutcome, SnapshotError, SnapshotStore,
@@ -31,6 +31,8 @@ pub(crate) enum Job {
     Store(Chunk),
     /// Build the keyspace from a stored snapshot.
     Restore { id: LogId },
+    /// Hash the state after the entry at `index`, for the member that asked.
+    Hash { index: Index, to: NodeId, snapshot: Snapshot },
     /// Free what was replaced; a large keyspace takes a while.
     Discard(Box<Keyspace>),
 }
@@ -141,6 +143,7 @@ impl Snapshots {
                 }
                 Event::Restored { id, outcome }
             }
+            Job::Hash { index, to, snapshot } => Event::Hashed { index, to, hash: snapshot.hash() },
             Job::Discard(keyspace) => {
                 drop(keyspace);
                 return None;

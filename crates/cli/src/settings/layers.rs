@@ -11,7 +11,7 @@ use super::nearest::nearest;
 use crate::failure::{Failure, Kind};
 
 /// Every setting there is, with its default; where that is missing it depends on another setting.
-const SETTINGS: [(&str, Option<&str>); 26] = [
+const SETTINGS: [(&str, Option<&str>); 27] = [
     ("name", Some("default")),
     ("data", None),
     ("listen-client", Some("127.0.0.1:2379")),
@@ -27,6 +27,7 @@ const SETTINGS: [(&str, Option<&str>); 26] = [
     ("quota", Some("2GiB")),
     ("retention", Some("1h")),
     ("snapshot-entries", Some("1000000")),
+    ("corrupt-check-time", Some("10m")),
     ("auth-token", Some("simple,ttl=5m")),
     ("root-password-file", None),
     ("audit-log", None),

@@ -89,6 +89,9 @@ pub(crate) struct ServeArguments {
     /// Take a snapshot after so many entries of the log [default: 1000000]
     #[arg(long, value_name = "COUNT")]
     snapshot_entries: Option<String>,
+    /// How often it is looked whether all nodes hold the same [default: 10m]
+    #[arg(long, value_name = "TIME")]
+    corrupt_check_time: Option<String>,
     /// How users are known once they have signed in, for which nodes must agree: `simple`, or
     /// jwt,sign-method=EdDSA|ES256|RS256|HS256,priv-key=FILE; `ttl` is how long that lasts
     /// [default: simple,ttl=5m]
@@ -141,7 +144,7 @@ pub(crate) struct ServeArguments {
 
 impl ServeArguments {
     /// The word given for each setting on the command line.
-    fn words(&self) -> [(&'static str, &Option<String>); 26] {
+    fn words(&self) -> [(&'static str, &Option<String>); 27] {
         [
             ("name", &self.name),
             ("data", &self.data),
@@ -158,6 +161,7 @@ impl ServeArguments {
             ("quota", &self.quota),
             ("retention", &self.retention),
             ("snapshot-entries", &self.snapshot_entries),
+            ("corrupt-check-time", &self.corrupt_check_time),
             ("auth-token", &self.auth_token),
             ("root-password-file", &self.root_password_file),
             ("audit-log", &self.audit_log),
@@ -208,6 +212,8 @@ pub(crate) struct Settings {
     pub(crate) retention: Retention,
     /// Entries of the log between two snapshots; not zero.
     pub(crate) snapshot_entries: u64,
+    /// How often the leader looks whether all nodes hold the same.
+    pub(crate) corrupt_check_time: Duration,
     /// How users are known once they have signed in.
     pub(crate) tokens: Tokens,
     /// Where administrative calls and refusals are written down.
@@ -256,6 +262,7 @@ impl Settings {
             quota: layers.get("quota", size::parse)?,
             retention: layers.get("retention", retention::parse)?,
             snapshot_entries: layers.get("snapshot-entries", count)?,
+            corrupt_check_time: layers.get("corrupt-check-time", duration::parse)?,
             tokens: layers.get("auth-token", tokens::parse)?,
             audit_log: layers.find("audit-log", folder)?,
             security: Security::read(layers)?,
@@ -318,7 +325,7 @@ impl Settings {
     }
 
     /// Each setting in the words that would set it.
-    fn words(&self) -> [(&'static str, String); 26] {
+    fn words(&self) -> [(&'static str, String); 27] {
         let peers = self.initial_cluster.iter().map(|(name, address)| format!("{name}={address}"));
         let audit_log = self.audit_log.as_ref();
         let [root_password, cert, key, client_ca, crl, peer_ca, peer_cert, peer_key, insecure] =
@@ -339,6 +346,7 @@ impl Settings {
             ("quota", size::show(self.quota)),
             ("retention", retention::show(self.retention)),
             ("snapshot-entries", self.snapshot_entries.to_string()),
+            ("corrupt-check-time", duration::show(self.corrupt_check_time)),
             ("auth-token", self.tokens.show()),
             root_password,
             ("audit-log", audit_log.map(|path| path.display().to_string()).unwrap_or_default()),

@@ -53,6 +53,7 @@ fn nothing_said_is_one_node_on_loopback() {
             "2GiB",
             "3600s",
             "1000000",
+            "600s",
             "simple,ttl=300s",
             "",
             "",

@@ -93,7 +93,8 @@ pub(crate) fn authorize(
     let servers = matches!(ask, Ask::Command(command) if is_servers(command));
     let rights = match principal {
         Principal::Server => {
-            let may = servers || matches!(ask, Ask::Command(Command::Compact { .. }));
+            let may = servers
+                || matches!(ask, Ask::Command(Command::Compact { .. } | Command::Alarm { .. }));
             return if may { Ok(()) } else { Err(Rejection::PermissionDenied) };
         }
         Principal::Nobody | Principal::User { .. } if servers => {

@@ -37,6 +37,7 @@ pub(crate) use joining::{Joining, NotAdmitted};
 use outbound::{Queue, Speaker, Whereabouts};
 pub(crate) use parcel::Parcel;
 
+use crate::comparison::ComparisonMessage;
 use crate::driver::Event;
 use crate::handle::Handle;
 use crate::leases::LeaseMessage;
@@ -214,6 +215,11 @@ impl Peers {
     /// As [`Self::push`], to learn how far away the peer is.
     pub(crate) fn push_probe(&self, to: NodeId, probe: Probe) {
         self.push_frame(to, |writer| parcel::encode_probe(probe, writer));
+    }
+
+    /// As [`Self::push`], to find out whether the peer holds the same.
+    pub(crate) fn push_comparison(&self, to: NodeId, message: ComparisonMessage) {
+        self.push_frame(to, |writer| parcel::encode_comparison(message, writer));
     }
 
     fn push_frame(&self, to: NodeId, encode: impl FnOnce(&mut Writer<'_>)) {

@@ -1,6 +1,7 @@
 use althing_consensus::Message;
 use althing_core::codec::{DecodeError, Reader, Writer};
 
+use crate::comparison::ComparisonMessage;
 use crate::leases::LeaseMessage;
 use crate::members::MemberMessage;
 use crate::probes::Probe;
@@ -18,12 +19,15 @@ pub(crate) enum Parcel<M> {
     Members(MemberMessage),
     /// From node to node, to learn how far away the other is.
     Probe(Probe),
+    /// From node to node, to find out whether both hold the same.
+    Comparison(ComparisonMessage),
 }
 
 const CONSENSUS: u8 = 1;
 const LEASE: u8 = 2;
 const MEMBERS: u8 = 3;
 const PROBE: u8 = 4;
+const COMPARISON: u8 = 5;
 
 impl<M: Message> Parcel<M> {
     pub(super) fn encode_consensus(message: &M, writer: &mut Writer<'_>) {
@@ -38,6 +42,7 @@ impl<M: Message> Parcel<M> {
             LEASE => Self::Lease(LeaseMessage::decode(&mut reader)?),
             MEMBERS => Self::Members(MemberMessage::decode(&mut reader)?),
             PROBE => Self::Probe(Probe::decode(&mut reader)?),
+            COMPARISON => Self::Comparison(ComparisonMessage::decode(&mut reader)?),
             tag => return Err(DecodeError::UnknownTag { what: "parcel", tag }),
         };
         reader.finish()?;
@@ -58,4 +63,9 @@ pub(super) fn encode_members(message: &MemberMessage, writer: &mut Writer<'_>) {
 pub(super) fn encode_probe(probe: Probe, writer: &mut Writer<'_>) {
     writer.u8(PROBE);
     probe.encode(writer);
+}
+
+pub(super) fn encode_comparison(message: ComparisonMessage, writer: &mut Writer<'_>) {
+    writer.u8(COMPARISON);
+    message.encode(writer);
 }
