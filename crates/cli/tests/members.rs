@@ -399,6 +399,47 @@ async fn a_change_is_made_or_not_whoever_dies_or_sleeps_in_the_middle_of_it() {
     load.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_made_or_not_though_the_leader_is_cut_off_in_the_middle_of_it() {
+    let (mut cluster, links) = Cluster::start_linked(3, &[]).await;
+    let clients = Arc::new(Clients::default());
+    clients.go_to(&cluster.servers);
+    let load = clients.start().await;
+    for round in 0..2 {
+        let leader = cluster.wait_for_leader().await;
+        let newcomer = cluster.plan_newcomer(&format!("m{round}"), &[]);
+        cluster.servers[newcomer].start();
+        let via = &cluster.servers[(leader + 1) % 3];
+        let (id, ()) = tokio::join!(
+            add(via, &cluster.servers[newcomer], false),
+            cut_off(leader, &links, round * 3)
+        );
+        wait_for_vote(via, id).await;
+        clients.wait_for_work().await;
+
+        let leader = cluster.wait_for_leader().await;
+        // The newcomer may lead, and is reached by other ways.
+        let struck = if leader == newcomer { 0 } else { leader };
+        let via = &cluster.servers[(struck + 1) % 3];
+        tokio::join!(remove(via, id), cut_off(struck, &links, round * 3));
+        wait_for_the_end(&mut cluster.servers[newcomer]).await;
+        cluster.servers[newcomer].kill_if_running();
+        clients.wait_for_work().await;
+    }
+    let members = list(&cluster.servers[0]).await;
+    assert_eq!(members.len(), 3, "{members:?}");
+    load.end().await;
+}
+
+/// After so many milliseconds, cuts all links of a founder to the others for a while.
+async fn cut_off(node: usize, links: &[Link], milliseconds: u64) {
+    tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    let its = || links.iter().filter(|link| link.from == node || link.to == node);
+    its().for_each(Link::cut);
+    tokio::time::sleep(PAUSE).await;
+    its().for_each(Link::mend);
+}
+
 /// Brings a node back that was killed, or that sleeps.
 fn wake(server: &mut Server, was_killed: bool) {
     if was_killed {
