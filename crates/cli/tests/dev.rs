@@ -117,6 +117,27 @@ fn kept_data_is_there_after_a_restart_on_other_ports() {
 }
 
 #[test]
+fn a_cluster_by_multi_paxos_serves_and_goes_on_as_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data = folder.path().display().to_string();
+    let dev = Dev::start(&["--consensus", "paxos", "--data", &data]);
+    assert_eq!(dev.about["consensus"], "paxos");
+    put(dev.ports()[1], "kept", "yes");
+    assert_eq!(dev.interrupt(), Some(0));
+    let other =
+        althing().args(["dev", "--data", &data, "--ports", "random"]).output().expect("it runs");
+    let told = String::from_utf8_lossy(&other.stderr);
+    assert!(other.status.code() == Some(1) && told.contains("--consensus paxos"), "{told}");
+    let again = Dev::start(&["--consensus", "paxos", "--data", &data]);
+    let got = althing()
+        .args(["kv", "get", "kept", "-o", "raw", "--endpoints", &again.endpoints()])
+        .output()
+        .expect("it runs");
+    assert_eq!(got.stdout, b"yes", "{got:?}");
+    assert_eq!(again.interrupt(), Some(0));
+}
+
+#[test]
 fn a_cluster_under_tls_says_what_its_clients_need() {
     let dev = Dev::start(&["--tls"]);
     let flags = ["cacert", "cert", "key"].map(|name| {

@@ -2,10 +2,10 @@
 
 mod support;
 
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
-use support::{Cluster, Server, tool};
+use support::{Cluster, Server, tool, wait_until};
 
 struct Etcdctl<'a> {
     program: &'a std::path::Path,
@@ -15,7 +15,6 @@ struct Etcdctl<'a> {
 impl Etcdctl<'_> {
     fn run(&self, arguments: &[&str], input: &str) -> Output {
         use std::io::Write as _;
-        use std::process::Stdio;
         let mut process = Command::new(self.program)
             .env("ETCDCTL_API", "3")
             .args(["--endpoints", &self.endpoint])
@@ -225,4 +224,43 @@ fn etcdctl_adds_promotes_moves_and_removes_members() {
     assert!(told.contains(&format!("{id} removed from cluster")), "{told}");
     first.fails(&["member", "remove", &id], "member not found");
     first.prints(&["get", "a"], "a\nb");
+}
+
+#[test]
+fn etcdctl_mirrors_what_is_there_and_what_comes() {
+    let test = "etcdctl_mirrors_what_is_there_and_what_comes";
+    let Some(program) = tool(test, "etcdctl", "etcd-client") else { return };
+    let clusters = [Cluster::start(3, &[]), Cluster::start(1, &[])];
+    let [source, copy] = clusters
+        .each_ref()
+        .map(|cluster| Etcdctl { program: &program, endpoint: cluster.servers[0].endpoint() });
+    source.prints(&["put", "a/1", "one"], "OK");
+    source.prints(&["put", "a/2", "two"], "OK");
+    let mirroring = Command::new(&program)
+        .env("ETCDCTL_API", "3")
+        .args(["--endpoints", &source.endpoint, "make-mirror", "--prefix", "a/", &copy.endpoint])
+        .stdout(Stdio::null())
+        .spawn();
+    let _mirror = Mirror(mirroring.expect("etcdctl starts"));
+    let shows = |expected: &str| {
+        wait_until(expected, || {
+            let output = copy.run(&["get", "a/", "--prefix"], "");
+            String::from_utf8_lossy(&output.stdout).trim_end() == expected
+        });
+    };
+    shows("a/1\none\na/2\ntwo");
+    source.prints(&["del", "a/1"], "1");
+    source.prints(&["put", "a/3", "three"], "OK");
+    shows("a/2\ntwo\na/3\nthree");
+}
+
+/// A client that goes on until the test ends.
+struct Mirror(Child);
+
+impl Drop for Mirror {
+    fn drop(&mut self) {
+        // It may be gone already; that is as good.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
