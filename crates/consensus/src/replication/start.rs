@@ -58,7 +58,12 @@ impl<P: Protocol> Machine<P> {
             role: Role::Follower(Follower::new(None, now, deadline)),
             handover: None,
             outgoing: Vec::new(),
-            told: Told { commit: begin.index, epoch: Ballot::ZERO, leader: None, configuration: current },
+            told: Told {
+                commit: begin.index,
+                epoch: Ballot::ZERO,
+                leader: None,
+                configuration: current,
+            },
             log,
             acceptances,
             options,
