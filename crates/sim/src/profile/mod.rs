@@ -1,3 +1,7 @@
+mod kinds;
+
+pub(crate) use kinds::{Errand, Kind};
+
 use std::time::Duration;
 
 use althing_core::Random;
@@ -53,70 +57,6 @@ pub(crate) struct Changes {
     pub(crate) weights: [(Errand, u32); Errand::COUNT],
     /// How likely an operator asks the node that leads, rather than any.
     pub(crate) at_leader: f64,
-}
-
-/// What an operator can want.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Errand {
-    AddVoter,
-    AddLearner,
-    Promote,
-    Remove,
-    /// One comes, another goes.
-    Replace,
-    /// Two come, two go.
-    Exchange,
-    SetCard,
-    Transfer,
-}
-
-impl Errand {
-    pub(crate) const COUNT: usize = 8;
-    const ALL: [Self; Self::COUNT] = [
-        Self::AddVoter,
-        Self::AddLearner,
-        Self::Promote,
-        Self::Remove,
-        Self::Replace,
-        Self::Exchange,
-        Self::SetCard,
-        Self::Transfer,
-    ];
-}
-
-/// The kinds of faults that come from outside.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    PowerLoss,
-    PowerLossOfAll,
-    ProcessDeath,
-    Pause,
-    Isolation,
-    Deafness,
-    Muteness,
-    Halves,
-    Tangle,
-    SlowDisk,
-    DiskFull,
-    DiskFails,
-}
-
-impl Kind {
-    pub(crate) const COUNT: usize = 12;
-    const ALL: [Self; Self::COUNT] = [
-        Self::PowerLoss,
-        Self::PowerLossOfAll,
-        Self::ProcessDeath,
-        Self::Pause,
-        Self::Isolation,
-        Self::Deafness,
-        Self::Muteness,
-        Self::Halves,
-        Self::Tangle,
-        Self::SlowDisk,
-        Self::DiskFull,
-        Self::DiskFails,
-    ];
 }
 
 /// How patient everybody is.
