@@ -1,6 +1,7 @@
 use crate::changes::Change;
 use crate::history::Superseded;
 use crate::keyspace::{CHANGE_SIZE, Keyspace, key_size, version_size};
+use crate::planted::{Bug, has};
 use crate::{Rejection, Reply};
 
 /// How many changes a compaction sweeps at once: enough that a small one is over when it is
@@ -62,7 +63,7 @@ impl Keyspace {
         let at = (change.revision, change.sub);
         self.sweep_versions(change, Superseded::ByOrDelete(at));
         let Some(history) = self.state.keys.get(&change.key) else { return };
-        if history.is_dead(at) {
+        if history.is_dead(at) || has(Bug::SweepsTheLiving) {
             self.size -= key_size(&change.key) + version_size(history.latest());
             self.state.keys.remove(&change.key);
         }

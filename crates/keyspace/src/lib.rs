@@ -44,6 +44,7 @@ mod keyspace;
 mod lease;
 mod leases;
 mod lessor;
+pub mod planted;
 mod range;
 mod refound;
 mod rejection;

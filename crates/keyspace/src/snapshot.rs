@@ -11,6 +11,7 @@ use crate::digest::Digest;
 use crate::history::{History, Version};
 use crate::keyspace::{Members, member_digest, version_digest};
 use crate::lease::Leases;
+use crate::planted::{Bug, has};
 use crate::{Alarm, AuthState, Key, Rejection};
 
 /// The largest block that [`Snapshot::write`] hands to its sink, in bytes.
@@ -213,7 +214,8 @@ impl Snapshot {
 fn encode_version(version: &Version, writer: &mut Writer<'_>) {
     writer.i64(version.mod_revision);
     writer.u32(version.sub);
-    writer.i64(version.create_revision);
+    let forgets = has(Bug::SnapshotsForgetCreation) && !version.is_tombstone();
+    writer.i64(if forgets { version.mod_revision } else { version.create_revision });
     writer.i64(version.version);
     writer.i64(version.lease);
     writer.bool(version.value.is_some());

@@ -2,6 +2,7 @@ use std::cmp::Ordering;
 
 use crate::history::Version;
 use crate::keyspace::Keyspace;
+use crate::planted::{Bug, has};
 use crate::range::{bounds, key_value};
 use crate::{
     Compare, CompareResult, CompareTarget, DeleteRange, DeleteRangeReply, Key, KeyValue, Operation,
@@ -60,13 +61,17 @@ impl Snapshot {
     }
 
     fn branch<'a>(&self, txn: &'a Txn) -> (bool, &'a [Operation]) {
-        let succeeded = txn.compare.iter().all(|compare| self.holds(compare));
+        let holds = |compare| self.holds(compare) || has(Bug::ComparesNothing);
+        let succeeded = txn.compare.iter().all(holds);
         (succeeded, if succeeded { &txn.success } else { &txn.failure })
     }
 
     fn holds(&self, compare: &Compare) -> bool {
         if compare.range_end.is_empty() {
             let found = self.latest(&compare.key);
+            if found.is_none() && has(Bug::MissesAbsence) {
+                return false;
+            }
             return compare.holds(found.map(|(_, version)| version));
         }
         let Some(bounds) = bounds(compare.key.as_bytes(), compare.range_end.as_bytes()) else {
@@ -256,7 +261,9 @@ impl<'a> Transaction<'a> {
         for (key, previous) in self.existing(delete) {
             reply.deleted += 1;
             reply.previous.extend(previous);
-            self.write(key, None, 0);
+            if !has(Bug::DeletesNothing) {
+                self.write(key, None, 0);
+            }
         }
         reply.revision = self.current();
         reply
@@ -296,6 +303,9 @@ impl<'a> Transaction<'a> {
     }
 
     fn commit(self) {
+        if has(Bug::FreezesRevision) {
+            return;
+        }
         self.keyspace.state.revision = self.current();
     }
 

@@ -25,6 +25,7 @@ mod frame;
 mod head;
 mod identity;
 mod outline;
+pub mod planted;
 #[cfg(feature = "real-disk")]
 mod real_disk;
 mod recovery;

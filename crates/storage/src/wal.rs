@@ -7,6 +7,7 @@ use althing_core::{Ballot, Disk, DiskError, DiskFile, Index, LogId, Record};
 use crate::frame::{self, BLOCK, FRAME_SIZE_MAX, HEADER_SIZE, Kind};
 use crate::head::{Head, SegmentNumber};
 use crate::outline::Outline;
+use crate::planted::{Bug, has};
 use crate::recovery::{Recovered, Recovery, Retired};
 use crate::spare::{Spare, SpareMaker, write_zeros};
 use crate::{Options, WalError};
@@ -322,7 +323,8 @@ impl<D: Disk> Wal<D> {
     fn write_frame(&mut self, frame: &[u8]) -> Result<(), DiskError> {
         assert!(frame.len() as u64 <= self.room(), "a frame stays within its segment");
         self.file.write_at(self.offset, frame)?;
-        self.file.sync()?;
+        let synced = if has(Bug::SkipsSync) { Ok(()) } else { self.file.sync() };
+        synced.or_else(|error| if has(Bug::IgnoresFailedSync) { Ok(()) } else { Err(error) })?;
         self.offset += frame.len() as u64;
         self.sequence += 1;
         Ok(())
@@ -349,7 +351,10 @@ impl<D: Disk> Wal<D> {
         };
         let number = self.current.number.next();
         let oldest = self.retired.front().map_or(self.current.number, |segment| segment.number);
-        let head = self.restated.head(number, size, oldest);
+        let mut head = self.restated.head(number, size, oldest);
+        if has(Bug::ForgetsPromise) {
+            head.promise = Ballot::ZERO;
+        }
         let salt = number.salt(self.seed);
         self.file = enter(&self.disk, &spare, &head, salt, self.sequence, &mut self.frame)?;
         let new = Retired { number, size, reach: Index::ZERO, spills: false };
@@ -362,7 +367,8 @@ impl<D: Disk> Wal<D> {
 
     /// How many of the oldest segments hold nothing after `id`.
     fn droppable(&self, id: LogId) -> usize {
-        let done = self.retired.iter().take_while(|segment| segment.reach <= id.index).count();
+        let is_done = |segment: &&Retired| segment.reach <= id.index || has(Bug::PurgesTooMuch);
+        let done = self.retired.iter().take_while(is_done).count();
         // A commit that spans segments is dropped as a whole.
         let is_cut = |count: &usize| *count == 0 || !self.retired[count - 1].spills;
         (0..=done).rev().find(is_cut).unwrap_or(0)

@@ -105,13 +105,14 @@ impl Protocol for Terms {
 /// Whether a candidate with this last entry may have a vote: its log is at least as up to date as
 /// ours (5.4.1).
 fn is_up_to_date(machine: &Machine<Terms>, last: LogId) -> bool {
-    last >= machine.log.last()
+    last >= machine.log.last() || machine.has(Bug::VotesBlindly)
 }
 
 /// A candidate asks for the vote of this term (5.2, 5.4.1).
 fn vote(machine: &mut Machine<Terms>, now: Time, from: NodeId, last: LogId, handed_over: bool) {
     let free = machine.promise.node.is_none() || machine.promise.node == Some(from);
     let blindly = handed_over && machine.has(Bug::HandsOverBlindly);
+    let free = free || machine.has(Bug::VotesTwice);
     let granted = free && (is_up_to_date(machine, last) || blindly);
     if granted {
         if let Role::Candidate(_) = machine.role {

@@ -94,13 +94,15 @@ impl<P: Protocol> Machine<P> {
             self.append_entry(entry);
         }
         P::agreed(self, matched);
-        self.commit = self.commit.max(commit.min(matched));
+        let matched_only = !self.has(Bug::CommitsUnmatched);
+        let bound = if matched_only { matched } else { self.log.last().index };
+        self.commit = self.commit.max(commit.min(bound));
         self.owe(matched, round, heartbeat);
     }
 
     pub(crate) fn append_entry(&mut self, entry: Entry) {
         let index = entry.id.index;
-        if self.log.contains(entry.id) {
+        if self.log.contains(entry.id) && !self.has(Bug::TruncatesAlways) {
             return;
         }
         if index <= self.log.last().index {
@@ -154,7 +156,7 @@ impl<P: Protocol> Machine<P> {
             outcome: AppendOutcome::Accepted { matched },
         };
         let durable = self.journal.durable();
-        let promised = self.journal.promised();
+        let promised = self.journal.promised().filter(|_| !self.has(Bug::AnswersUnpromised));
         if matched <= durable {
             self.send_after(leader, promised, reply(matched));
             return;

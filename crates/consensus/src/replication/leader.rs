@@ -145,8 +145,9 @@ impl<P: Protocol> Machine<P> {
     /// Leader: whether this proposal comes for the first time, and from a member; notes that it
     /// has come.
     fn takes(&mut self, from: NodeId, id: ProposalId) -> bool {
+        let repeats = self.has(Bug::TakesRepeats);
         let Role::Leader(leader) = &mut self.role else { return false };
-        leader.progress.get_mut(&from).is_some_and(|progress| progress.taken.take(id))
+        leader.progress.get_mut(&from).is_some_and(|progress| progress.taken.take(id) || repeats)
     }
 
     /// A follower's client reads.
@@ -157,8 +158,10 @@ impl<P: Protocol> Machine<P> {
     /// Leader: somebody reads.
     pub(super) fn read_here(&mut self, now: Time, from: Option<NodeId>, id: ReadId) {
         let has_lease = now < self.lease_until();
+        let early = self.has(Bug::ReadsTooEarly);
         let Role::Leader(leader) = &mut self.role else { return };
-        let index = self.commit.max(leader.opening);
+        let opening = if early { Index::ZERO } else { leader.opening };
+        let index = self.commit.max(opening);
         if has_lease {
             self.serve(Read { from, id, index });
         } else {
@@ -217,7 +220,10 @@ impl<P: Protocol> Machine<P> {
 
     /// Commits what a quorum holds durably, if that is enough.
     pub(super) fn advance_commit(&mut self) {
-        let own = (self.id, self.journal.durable());
+        let unwritten = self.has(Bug::CountsUnwritten);
+        let durable = if unwritten { self.log.last().index } else { self.journal.durable() };
+        let own = (self.id, durable);
+        let alone = self.has(Bug::MiscountsQuorum);
         let Role::Leader(leader) = &self.role else { return };
         let matched = |node: NodeId| {
             if node == own.0 {
@@ -227,6 +233,7 @@ impl<P: Protocol> Machine<P> {
             }
         };
         let Some(reached) = self.deciding.reached(matched) else { return };
+        let reached = if alone { own.1 } else { reached };
         if reached <= self.commit || !P::is_decided(self, reached) {
             return;
         }
@@ -354,12 +361,14 @@ impl<P: Protocol> Machine<P> {
     fn serve_reads(&mut self) {
         let own = self.id;
         let unconfirmed = self.has(Bug::ReadsUnconfirmed);
+        let reuses = self.has(Bug::ReusesRounds);
         let Role::Leader(leader) = &mut self.role else { return };
         let progress = &leader.progress;
         let answered = |node: NodeId| {
             if node == own { u64::MAX } else { progress.get(&node).map_or(0, |p| p.round) }
         };
         let Some(reached) = self.deciding.reached(answered) else { return };
+        let reached = reached + u64::from(reuses);
         let round = if unconfirmed { u64::MAX } else { reached };
         let served: Vec<Read> = leader.reads.confirm(round).collect();
         served.into_iter().for_each(|read| self.serve(read));

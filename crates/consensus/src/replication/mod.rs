@@ -305,7 +305,7 @@ impl<P: Protocol> Replica for Machine<P> {
         if epoch > self.epoch() {
             self.follow(now, epoch, None);
         }
-        if epoch < self.epoch() {
+        if epoch < self.epoch() && !self.has(Bug::ObeysOldEpochs) {
             self.refuse_old_epoch(from, &body);
         } else {
             self.dispatch(now, from, body);

@@ -101,6 +101,28 @@ pub enum Bug {
     LeaseDuringHandover,
     /// After a start a member helps whoever asks, though it told a leader that it would not.
     ForgetsLoyalty,
+    /// A vote goes to whoever asks first, however much its log lacks.
+    VotesBlindly,
+    /// A vote goes to everyone who asks for it.
+    VotesTwice,
+    /// A follower commits as far as its leader did, whatever stands there in its own log.
+    CommitsUnmatched,
+    /// A leader commits what it alone holds.
+    MiscountsQuorum,
+    /// A leader counts what it has not written yet.
+    CountsUnwritten,
+    /// A new leader answers reads by the commit index of the time before it led.
+    ReadsTooEarly,
+    /// The answers to one round of confirmation count for the next: the mistake of etcd 3.5.
+    ReusesRounds,
+    /// A follower cuts its log at every append, also where it holds the same already.
+    TruncatesAlways,
+    /// The messages of earlier epochs are taken for those of the present.
+    ObeysOldEpochs,
+    /// A follower answers in an epoch that it has not written down.
+    AnswersUnpromised,
+    /// A forwarded proposal that comes twice is taken twice.
+    TakesRepeats,
 }
 
 impl Default for Options {
