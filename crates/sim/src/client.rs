@@ -1,4 +1,4 @@
-use althing_core::{NodeId, Random};
+use althing_core::{NodeId, Random, Time};
 use althing_keyspace::{
     Command, Compare, CompareResult, CompareTarget, DeleteRange, Operation as KeyspaceOperation,
     Put, Range, Txn,
@@ -15,6 +15,9 @@ pub(crate) struct Client {
     pub(crate) node: usize,
     /// What it waits for.
     pub(crate) waits_for: Option<usize>,
+    /// Where the load is even, when its next request is due. What it could not ask in time it asks
+    /// later, up to a bound.
+    pub(crate) due: Time,
     /// What it saw last under each key, to swap it for something else.
     seen: Vec<Option<u64>>,
     pub(crate) random: Random,
@@ -42,7 +45,7 @@ impl Client {
     pub(crate) fn new(nodes: &[NodeId], load: &Load, mut random: Random) -> Self {
         let node = random.below(nodes.len() as u64) as usize;
         let seen = vec![None; usize::try_from(load.keys).expect("there are few keys")];
-        Self { node, waits_for: None, seen, random }
+        Self { node, waits_for: None, due: Time::ZERO, seen, random }
     }
 
     /// Draws what to do next. `fresh` is a value that nobody wrote before.

@@ -1,5 +1,7 @@
 use std::fmt;
 
+use crate::Fault;
+
 /// Something that a run can meet: a kind of fault, or a branch of recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
@@ -193,9 +195,31 @@ impl Mark {
         Self::TransferRefused,
     ];
 
+    /// The class of faults that brings it about, if it is one.
+    pub const fn fault(self) -> Option<Fault> {
+        Some(match self {
+            Self::MessageLost => Fault::Loss,
+            Self::MessageDuplicated => Fault::Duplication,
+            Self::MessageReordered => Fault::Delay,
+            Self::MessageCut | Self::Partition => Fault::Partition,
+            Self::PartitionOneWay => Fault::OneWay,
+            Self::PowerLoss => Fault::PowerLoss,
+            Self::PowerLossOfAll => Fault::PowerLossOfAll,
+            Self::ProcessDeath => Fault::ProcessDeath,
+            Self::DeathDuringWrite | Self::DeathDuringStart => Fault::CrashPoint,
+            Self::TornWrite => Fault::TornWrite,
+            Self::Pause => Fault::Pause,
+            Self::SlowDisk => Fault::SlowDisk,
+            Self::DiskFull => Fault::DiskFull,
+            Self::DiskFailed => Fault::DiskError,
+            Self::ClockDrift => Fault::ClockDrift,
+            _ => return None,
+        })
+    }
+
     /// Whether it is a fault that the simulator brings about, rather than something that followed.
     pub const fn is_fault(self) -> bool {
-        (self as usize) <= Self::ClockDrift as usize
+        self.fault().is_some()
     }
 }
 

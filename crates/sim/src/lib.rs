@@ -23,30 +23,38 @@
 pub mod linearizability;
 
 mod answer;
+mod bug;
 mod client;
 mod clock;
 mod coverage;
 mod disk;
 mod envelope;
+mod fault;
 mod fold;
 mod invariants;
+mod minimise;
 mod network;
 mod options;
 mod outcome;
 mod profile;
 mod protocol;
 mod queue;
+mod schedule;
 mod server;
 mod shared;
 mod starting;
 mod timeline;
 mod world;
 
+pub use bug::{Bug, ServerBug};
 pub use coverage::{Coverage, Mark};
+pub use fault::{Fault, FaultSet};
 pub use invariants::{Invariant, Violation};
+pub use minimise::minimise;
 pub use options::{Consensus, Diary, Options};
 pub use outcome::{Outcome, Summary};
 pub use protocol::{Law, PaxosProtocol, Protocol, RaftProtocol, Settings};
+pub use schedule::{Befallen, Schedule};
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -96,15 +104,18 @@ fn live<P: Protocol>(
     timeline_lines: usize,
 ) -> Outcome {
     let mut random = Random::new(seed);
-    let mut profile = Profile::draw(&mut random.fork());
+    let mut profile = Profile::draw(&mut random.fork(), options.operations);
     profile.draw_changes(&mut Random::new(seed ^ CHANGES));
     profile.draw_leases(&mut Random::new(seed ^ LEASES));
     let drawn = if random.chance(0.7) { 3 } else { 5 };
     let nodes = options.nodes.unwrap_or(drawn);
     let protocol = protocol(&profile.settings(), options);
     let timeline = Timeline::new(timeline_lines);
+
+    bug::plant(options.bug);
     let mut world = World::new(protocol, nodes, options, profile, timeline, &mut random);
     let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
+    bug::plant(None);
     if let Err(panic) = lived {
         let detail = text(&*panic);
         world.shared().checker.report(Invariant::Assertion, detail);

@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use althing_core::{Random, Time};
 
+use crate::Fault;
+
 /// How the network behaves where it is not cut.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Weather {
@@ -35,12 +37,14 @@ impl Weather {
     };
 
     /// When messages never wait much longer than this, nothing is late.
-    fn delay(&self, random: &mut Random) -> Duration {
-        if self.tail > 0.0 && random.chance(self.tail) {
-            random.duration(self.delay_max, self.tail_max + Duration::from_nanos(1))
+    fn delay(&self, random: &mut Random, befalls: &mut impl FnMut(Fault) -> bool) -> Duration {
+        let (least, most) = if self.tail > 0.0 && random.chance(self.tail) && befalls(Fault::Delay)
+        {
+            (self.delay_max, self.tail_max)
         } else {
-            random.duration(self.delay_min, self.delay_max + Duration::from_nanos(1))
-        }
+            (self.delay_min, self.delay_max)
+        };
+        random.duration(least, most + Duration::from_nanos(1))
     }
 }
 
@@ -78,21 +82,27 @@ impl Network {
         Self { weather, cuts, latest, random }
     }
 
-    pub(crate) fn route(&mut self, now: Time, from: usize, to: usize) -> Fate {
+    /// What becomes of a message. `befalls` says whether something happens that was drawn.
+    pub(crate) fn route(
+        &mut self,
+        now: Time,
+        (from, to): (usize, usize),
+        mut befalls: impl FnMut(Fault) -> bool,
+    ) -> Fate {
         let Self { weather, cuts, latest, random } = self;
         if cuts[from][to] > 0 {
             return Fate::Cut;
         }
-        if random.chance(weather.loss) {
+        if random.chance(weather.loss) && befalls(Fault::Loss) {
             return Fate::Lost;
         }
-        let mut first = now + weather.delay(random);
+        let mut first = now + weather.delay(random, &mut befalls);
         if weather.is_ordered {
             first = first.max(latest[from][to]);
             latest[from][to] = first;
         }
-        if random.chance(weather.duplication) {
-            return Fate::Twice(first, now + weather.delay(random));
+        if random.chance(weather.duplication) && befalls(Fault::Duplication) {
+            return Fate::Twice(first, now + weather.delay(random, &mut befalls));
         }
         Fate::Once(first)
     }

@@ -1,6 +1,7 @@
+use std::num::NonZero;
 use std::time::Duration;
 
-use althing_consensus::replication::Bug;
+use crate::{Bug, FaultSet, Schedule};
 
 /// What is the same for all seeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +12,17 @@ pub struct Options {
     pub nodes: Option<usize>,
     /// How long things go wrong, on the world's clock. Default 2 s.
     pub storm: Duration,
+    /// The load of a service at rest: this many requests of clients in each second of the world's
+    /// clock, to nodes that are as patient as a server is by default (an election timeout of 1 s, a
+    /// heartbeat of 100 ms). How often things go wrong is counted in election timeouts, so they
+    /// keep their density. `None`, the default: each seed draws hectic clients and impatient nodes,
+    /// which meet more in less time.
+    pub operations: Option<NonZero<u32>>,
+    /// What can go wrong. Default all. To switch a class off changes nothing else that is drawn,
+    /// up to the first thing that does not happen.
+    pub faults: FaultSet,
+    /// Of all that was drawn, what happens. `None`, the default: all of it.
+    pub schedule: Option<Schedule>,
     /// Whether to report also what has done no harm yet but can, such as an entry that is called
     /// committed while someone can be elected who lacks it. Default true.
     pub is_eager: bool,
@@ -18,7 +30,7 @@ pub struct Options {
     pub diary: Diary,
     /// How many of the last things that happened are told. Default 200.
     pub diary_lines: usize,
-    /// A defect planted into the protocol, to prove that the checkers find it. It has no effect
+    /// A defect planted somewhere, to prove that the checkers find it. It has no effect
     /// without this crate's feature `planted-bugs`.
     pub bug: Option<Bug>,
 }
@@ -40,6 +52,8 @@ pub enum Diary {
     Never,
     /// Those that ended with a violation. They are lived twice, so that the others cost nothing.
     OfViolations,
+    /// None, but what went wrong in them is told of each.
+    Mishaps,
     /// All.
     Always,
 }
@@ -50,6 +64,9 @@ impl Default for Options {
             consensus: Consensus::default(),
             nodes: None,
             storm: Duration::from_secs(2),
+            operations: None,
+            faults: FaultSet::ALL,
+            schedule: None,
             is_eager: true,
             diary: Diary::OfViolations,
             diary_lines: 200,

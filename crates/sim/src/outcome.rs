@@ -4,7 +4,7 @@ use std::time::Duration;
 use althing_core::Time;
 
 use crate::world::World;
-use crate::{Coverage, Protocol, Violation};
+use crate::{Befallen, Coverage, FaultSet, Mark, Options, Protocol, Violation};
 
 /// What came of one seed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +35,8 @@ pub struct Outcome {
     pub coverage: Coverage,
     /// The last things that happened, if the options ask for them.
     pub timeline: Vec<String>,
+    /// What went wrong because the simulator wanted it to, if the options ask for a timeline.
+    pub befallen: Vec<Befallen>,
 }
 
 impl Outcome {
@@ -56,6 +58,7 @@ impl Outcome {
             undecided: shared.undecided,
             coverage: shared.coverage,
             timeline: shared.timeline.into_lines(),
+            befallen: shared.mishaps.into_told(),
         }
     }
 
@@ -69,6 +72,9 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for line in &self.timeline {
             writeln!(f, "{line}")?;
+        }
+        for Befallen { at, fault, what, .. } in &self.befallen {
+            writeln!(f, "{:>16} {fault}: {what}", at.to_string())?;
         }
         for violation in &self.violations {
             writeln!(f, "seed {}: {violation}", self.seed)?;
@@ -116,6 +122,16 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// What no seed met, of what these options can bring about.
+    pub fn missing(&self, options: &Options) -> impl Iterator<Item = Mark> {
+        let faults = options.faults;
+        self.coverage.missing().filter(move |mark| match mark.fault() {
+            Some(fault) => faults.contains(fault),
+            // What follows from what cannot be said of each.
+            None => faults == FaultSet::ALL,
+        })
+    }
+
     /// Adds one more seed. The order in which seeds are added makes no difference.
     pub fn add(&mut self, outcome: &Outcome) {
         self.seeds += 1;

@@ -6,8 +6,8 @@ use althing_consensus::replication;
 use althing_consensus::{Message, Replica, Restart};
 use althing_core::{Ballot, NodeId, Time};
 
-use crate::Options;
 use crate::profile::Profile;
+use crate::{Bug, Options};
 
 /// A consensus protocol that can be simulated: something that starts replicas.
 pub trait Protocol {
@@ -105,7 +105,7 @@ fn drawn(settings: &Settings, options: &Options) -> replication::Options {
         keep_bytes: settings.keep_bytes,
         transfer_keep_bytes: settings.keep_bytes * 10,
         lease_drift: settings.lease_drift,
-        bug: options.bug,
+        bug: options.bug.and_then(Bug::in_consensus),
         ..replication::Options::default()
     }
 }

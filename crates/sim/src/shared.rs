@@ -15,7 +15,9 @@ use crate::network::{Cut, Fate, Network};
 use crate::profile::Profile;
 use crate::protocol::Law;
 use crate::queue::Queue;
+use crate::schedule::Mishaps;
 use crate::timeline::{Did, Timeline};
+use crate::{Bug, Diary, Fault, Options, ServerBug};
 
 /// What will happen.
 #[derive(Debug)]
@@ -90,6 +92,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue<Event>,
     pub(crate) network: Network,
     pub(crate) checker: Checker,
+    pub(crate) mishaps: Mishaps,
     pub(crate) coverage: Coverage,
     pub(crate) timeline: Timeline,
     pub(crate) trace: Fold,
@@ -107,6 +110,7 @@ pub(crate) struct Shared {
     pub(crate) snapshots_installed: u64,
     /// The history was too hard to judge.
     pub(crate) undecided: bool,
+    bug: Option<Bug>,
     /// By sender and receiver: how many were sent, and the latest that arrived.
     links: Vec<Vec<Link>>,
     buffer: Vec<u8>,
@@ -124,15 +128,17 @@ impl Shared {
         founding: Configuration,
         profile: Profile,
         timeline: Timeline,
-        (law, is_eager): (Law, bool),
+        (law, options): (Law, &Options),
         random: &mut Random,
     ) -> Self {
         let count = ids.len();
+        let is_told = timeline.is_kept() || options.diary == Diary::Mishaps;
         Self {
             now: Time::ZERO,
             queue: Queue::new(),
             network: Network::new(count, profile.weather, random.fork()),
-            checker: Checker::new(&ids, &founding, law, is_eager),
+            checker: Checker::new(&ids, &founding, law, options.is_eager),
+            mishaps: Mishaps::new(options.faults, options.schedule.clone(), is_told),
             coverage: Coverage::default(),
             timeline,
             trace: Fold::new(),
@@ -145,6 +151,7 @@ impl Shared {
             messages: 0,
             snapshots_installed: 0,
             undecided: false,
+            bug: options.bug,
             links: vec![vec![Link::default(); count]; count],
             buffer: Vec::new(),
         }
@@ -152,6 +159,16 @@ impl Shared {
 
     pub(crate) fn mark(&mut self, mark: Mark) {
         self.coverage.mark(mark);
+    }
+
+    /// Whether this defect is planted.
+    pub(crate) fn has(&self, bug: ServerBug) -> bool {
+        cfg!(feature = "planted-bugs") && self.bug == Some(Bug::Server(bug))
+    }
+
+    /// Whether something happens that was drawn.
+    pub(crate) fn befalls(&mut self, fault: Fault, what: impl FnOnce() -> String) -> bool {
+        self.mishaps.befalls(self.now, fault, what)
     }
 
     /// The members that a node knows without a log: those who founded the cluster know each other,
@@ -211,7 +228,11 @@ impl Shared {
     /// Puts a message on its way.
     pub(crate) fn send<M: Message>(&mut self, from: usize, to: NodeId, message: &M) {
         let to = usize::try_from(to.number() - 1).expect("nodes are numbered from one");
-        let fate = self.network.route(self.now, from, to);
+        let (mishaps, now) = (&mut self.mishaps, self.now);
+        let befalls = |fault| {
+            mishaps.befalls(now, fault, || format!("n{} → n{} {message}", from + 1, to + 1))
+        };
+        let fate = self.network.route(now, (from, to), befalls);
         self.messages += 1;
         self.note(from, || format!("→ n{} {message} {}", to + 1, Shown(fate)));
         let (first, second) = match fate {

@@ -16,6 +16,10 @@ impl Timeline {
         Self { lines_max, lines: VecDeque::new() }
     }
 
+    pub(crate) const fn is_kept(&self) -> bool {
+        self.lines_max > 0
+    }
+
     pub(crate) fn note(&mut self, at: Time, line: impl FnOnce() -> String) {
         if self.lines_max == 0 {
             return;

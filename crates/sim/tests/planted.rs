@@ -291,7 +291,7 @@ fn hunt(
     is_eager: bool,
     (seeds_max, wanted): (u64, &[Invariant]),
 ) -> (u64, Violation) {
-    let bug = Some(bug);
+    let bug = Some(bug.into());
     let options = Options { consensus, bug, is_eager, diary: Diary::Never, ..Options::default() };
     for seed in 1..=seeds_max {
         let outcome = run(seed, &options);
@@ -336,7 +336,7 @@ fn the_same_seeds_are_clean_without_the_bugs() {
 
 #[test]
 fn a_report_tells_what_happened_before() {
-    let options = Options { bug: Some(Bug::AcknowledgesEarly), ..Options::default() };
+    let options = Options { bug: Some(Bug::AcknowledgesEarly.into()), ..Options::default() };
     let (seed, _) =
         hunt(Consensus::Raft, Bug::AcknowledgesEarly, true, (10, &[Invariant::Durability]));
     let outcome = run(seed, &options);

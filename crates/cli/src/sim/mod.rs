@@ -1,6 +1,7 @@
 //! `althing sim`: lives many simulated lives of a cluster and tells what they met.
 
-use std::collections::BTreeMap;
+mod report;
+
 use std::num::NonZero;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -9,27 +10,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use althing_sim::{Consensus, Diary, Options, Outcome, Summary};
+use althing_sim::{Consensus, Diary, Fault, FaultSet, Options, minimise};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use rustix::time::{ClockId, clock_gettime};
-use serde_json::json;
 
+use self::report::{Report, cpu_time, show};
 use crate::Outcome as Ending;
+use crate::duration;
 use crate::failure::{Failure, Kind};
-use crate::output::{self, Format, print, print_line};
+use crate::output::Format;
 
 /// Arguments of `althing sim`.
 #[derive(Args, Clone, Debug)]
-#[command(after_help = "\
-A seed is a whole cluster's life: the real consensus, log and keyspace on a network and on disks
-that fail in every way they can. The same seed gives the same life on every machine. It ends with 1
-if any life went wrong, and then tells what happened in it.
-
-Examples:
-  althing sim --seeds 1..1000              a thousand lives
-  althing sim --seeds 42 --nodes 5         one life, of five nodes
-  althing sim --seeds 1..1000 -o json      what they met, by class of fault")]
+#[command(after_help = after_help())]
 pub(crate) struct SimArguments {
     /// One seed, or the first and the last with `..` between
     #[arg(long, value_name = "SEEDS", default_value = "1..1000")]
@@ -40,6 +33,20 @@ pub(crate) struct SimArguments {
     /// How many nodes: 3 or 5 [default: each seed chooses]
     #[arg(long, value_parser = ["3", "5"])]
     nodes: Option<String>,
+    /// What can go wrong: all, none, or names with commas between
+    #[arg(long, value_name = "FAULTS", default_value = "all")]
+    faults: FaultSet,
+    /// How long things go wrong in each life, on its own clock: 2s, 10m
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration::parse)]
+    storm: Duration,
+    /// An even load of so many requests a simulated second, on nodes as patient as a server is by
+    /// default [default: each seed chooses hectic clients and impatient nodes]
+    #[arg(long, value_name = "PER_SECOND", value_parser = parse_operations)]
+    operations: Option<NonZero<u32>>,
+    /// Fail if there is a fault or a branch of recovery that no life met; always so from 10000 lives
+    /// on in which everything can go wrong
+    #[arg(long)]
+    coverage: bool,
     /// How many lives at a time [default: one for each core]
     #[arg(long, value_name = "COUNT")]
     jobs: Option<NonZero<usize>>,
@@ -64,14 +71,48 @@ impl FromStr for Seeds {
     }
 }
 
-/// What came of all of them.
-#[derive(Default)]
-struct Report {
-    summary: Summary,
-    /// The lives that went wrong, told in full; the first few of them.
-    told: Vec<Outcome>,
-    /// The hashes of all lives, in whatever order they ended.
-    trace: u64,
+/// As many lives must have met everything there is to meet.
+const COVERED_BY: u64 = 10_000;
+/// As many lives are spent on finding out which faults it takes.
+const MINIMISING_LIVES: u32 = 300;
+
+fn after_help() -> String {
+    let names: Vec<&str> = Fault::ALL.iter().map(|fault| fault.name()).collect();
+    let mut lines = vec![String::new()];
+    for name in names {
+        let line = lines.last_mut().expect("there is a first line");
+        if line.len() + name.len() > 80 {
+            lines.push(format!("  {name}"));
+        } else {
+            line.push_str("  ");
+            line.push_str(name);
+        }
+    }
+    format!(
+        "\
+A seed is a whole cluster's life: the real consensus, log and keyspace on a network and on disks
+that fail in every way they can, and then a time without faults in which it must work again. The
+same seed gives the same life on every machine. It ends with 1 if any life went wrong, and then
+tells what happened in it and which faults it takes.
+
+What can go wrong, for --faults:
+{}
+
+Examples:
+  althing sim --seeds 1..1000              a thousand lives
+  althing sim --seeds 42 --nodes 5         one life, of five nodes
+  althing sim --seeds 1..1000 -o json      what they met, by class of fault
+  althing sim --faults loss,partition      lives in which only the network is bad
+  althing sim --seeds 1..20 --nodes 3 --operations 10 --storm 10m --jobs 1
+                                           long lives under an even load, on one core",
+        lines.join("\n")
+    )
+}
+
+fn parse_operations(text: &str) -> Result<NonZero<u32>, String> {
+    let operations =
+        text.parse().ok().filter(|operations: &NonZero<u32>| operations.get() <= 1_000);
+    operations.ok_or_else(|| format!("`{text}` is no number from 1 to 1000"))
 }
 
 /// As many wrong lives are told in full.
@@ -86,6 +127,9 @@ pub(crate) fn run(arguments: &SimArguments, format: Format) -> Result<Ending, Fa
             .nodes
             .as_ref()
             .map(|nodes| nodes.parse().expect("clap lets 3 and 5 through")),
+        faults: arguments.faults,
+        storm: arguments.storm,
+        operations: arguments.operations,
         diary: Diary::OfViolations,
         ..Options::default()
     };
@@ -96,18 +140,58 @@ pub(crate) fn run(arguments: &SimArguments, format: Format) -> Result<Ending, Fa
     bar.finish_and_clear();
 
     let cpu = cpu_time();
-    show(&report, cpu, format)?;
-    if report.summary.failed.is_empty() {
+    show(&report, &options, cpu, format)?;
+    if !report.summary.failed.is_empty() {
+        return Err(went_wrong(&report, &options));
+    }
+    let is_demanded = report.summary.seeds >= COVERED_BY && options.faults == FaultSet::ALL;
+    let missing: Vec<String> = report.summary.missing(&options).map(|it| it.to_string()).collect();
+    if missing.is_empty() || !(arguments.coverage || is_demanded) {
         return Ok(Ending::Done);
     }
+    let lives = report.summary.seeds;
+    Err(Failure::new(Kind::Other, format!("{lives} lives did not meet everything there is"))
+        .cause(format!("never met: {}", missing.join(", ")))
+        .hint("about 10000 lives meet everything"))
+}
+
+/// Tells the first lives that went wrong, and of the very first which faults it takes.
+fn went_wrong(report: &Report, options: &Options) -> Failure {
     for outcome in &report.told {
         eprintln_quietly(&outcome.to_string());
     }
-    let seed = report.summary.failed[0].0;
+    let (seed, violation) = &report.summary.failed[0];
+    if let Some(least) = minimise(*seed, options, MINIMISING_LIVES) {
+        let count = least.befallen.len();
+        eprintln_quietly(&format!(
+            "\nseed {seed} with as few faults as it takes, {count}:\n{least}"
+        ));
+    }
     let wrong = report.summary.failed.len();
-    Err(Failure::new(Kind::Other, format!("{wrong} of {} lives went wrong", report.summary.seeds))
-        .cause(format!("seed {seed}: {}", report.summary.failed[0].1))
-        .hint(format!("live it again with `althing sim --seeds {seed}`")))
+    Failure::new(Kind::Other, format!("{wrong} of {} lives went wrong", report.summary.seeds))
+        .cause(format!("seed {seed}: {violation}"))
+        .hint(format!("live it again with `{}`", again(*seed, options)))
+}
+
+/// The command that lives this life again.
+fn again(seed: u64, options: &Options) -> String {
+    let mut command = format!("althing sim --seeds {seed}");
+    if options.consensus == Consensus::Paxos {
+        command.push_str(" --protocol paxos");
+    }
+    if let Some(nodes) = options.nodes {
+        command.push_str(&format!(" --nodes {nodes}"));
+    }
+    if options.faults != FaultSet::ALL {
+        command.push_str(&format!(" --faults {}", options.faults));
+    }
+    if options.storm != Options::default().storm {
+        command.push_str(&format!(" --storm {}", duration::show(options.storm)));
+    }
+    if let Some(operations) = options.operations {
+        command.push_str(&format!(" --operations {operations}"));
+    }
+    command
 }
 
 fn live_all(
@@ -154,67 +238,6 @@ fn eprintln_quietly(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// What this process has used so far, of all cores together.
-fn cpu_time() -> Duration {
-    let used = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(used.tv_sec.unsigned_abs(), used.tv_nsec.unsigned_abs() as u32)
-}
-
-fn show(report: &Report, cpu: Duration, format: Format) -> Result<(), Failure> {
-    /// A cluster-year for each hour of one core is 8,766 simulated hours in that hour.
-    const HOURS_A_YEAR: f64 = 8_766.0;
-    let Report { summary, trace, .. } = report;
-    let rate = summary.simulated.as_secs_f64() / cpu.as_secs_f64().max(1e-9);
-    let years = rate / HOURS_A_YEAR;
-    if format == Format::Json {
-        let faults = |is_fault: bool| -> BTreeMap<String, u64> {
-            let marks = summary.coverage.iter().filter(|(mark, _)| mark.is_fault() == is_fault);
-            marks.map(|(mark, count)| (mark.to_string(), count)).collect()
-        };
-        let violations: Vec<_> = summary
-            .failed
-            .iter()
-            .map(|(seed, violation)| json!({ "seed": seed, "violation": violation.to_string() }))
-            .collect();
-        return print_line(json!({
-            "seeds": summary.seeds,
-            "violations": violations,
-            "trace_hash": format!("{trace:016x}"),
-            "simulated_seconds": summary.simulated.as_secs_f64(),
-            "messages": summary.messages,
-            "requests": summary.requests,
-            "elections": summary.elections,
-            "commits": summary.commits,
-            "snapshots_installed": summary.snapshots_installed,
-            "undecided_histories": summary.undecided,
-            "faults": faults(true),
-            "branches": faults(false),
-            "cpu_seconds": cpu.as_secs_f64(),
-            "cluster_years_per_cpu_hour": years,
-        }));
-    }
-    let mut table = output::table(&["met", "times"]);
-    for (mark, count) in summary.coverage.iter() {
-        table.add_row([mark.to_string(), count.to_string()]);
-    }
-    if format == Format::Table {
-        print(output::table_text(&table).as_bytes())?;
-    }
-    print_line(format!(
-        "{} lives, {} went wrong; {:.0} s simulated in {:.1} s of CPU ({rate:.0} times as fast, \
-         {years:.3} cluster-years per CPU-hour); {} messages, {} requests, {} elections, {} \
-         commits; trace {trace:016x}",
-        summary.seeds,
-        summary.failed.len(),
-        summary.simulated.as_secs_f64(),
-        cpu.as_secs_f64(),
-        summary.messages,
-        summary.requests,
-        summary.elections,
-        summary.commits,
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,5 +251,29 @@ mod tests {
         for wrong in ["", "a", "5..4", "..", "1..x"] {
             assert!(range(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_life_can_be_lived_again_as_it_was() {
+        let faults = FaultSet::NONE.with(Fault::Loss).with(Fault::Pause);
+        let options = Options {
+            consensus: Consensus::Paxos,
+            nodes: Some(5),
+            faults,
+            storm: Duration::from_secs(90),
+            operations: NonZero::new(10),
+            ..Options::default()
+        };
+        let expected = "althing sim --seeds 7 --protocol paxos --nodes 5 --faults loss,pause --storm \
+                        90s --operations 10";
+        assert_eq!(again(7, &options), expected);
+        assert_eq!(again(7, &Options::default()), "althing sim --seeds 7");
+    }
+
+    #[test]
+    fn the_help_names_every_fault() {
+        let help = after_help();
+        assert!(Fault::ALL.iter().all(|fault| help.contains(fault.name())), "{help}");
+        assert!(help.lines().all(|line| line.len() <= 100), "{help}");
     }
 }

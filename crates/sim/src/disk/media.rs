@@ -44,12 +44,28 @@ pub(super) enum Step {
     },
 }
 
+impl Step {
+    /// The file whose content it changes or syncs.
+    pub(super) const fn file(&self) -> Option<FileId> {
+        match self {
+            Self::Create { file, .. }
+            | Self::Write { file, .. }
+            | Self::Sync { file }
+            | Self::FailedSync { file, .. } => Some(*file),
+            Self::Rename { .. } | Self::Remove { .. } | Self::SyncNames => None,
+            Self::FailedSyncNames { .. } => None,
+        }
+    }
+}
+
 /// What survives: the durable content and names, and what was written behind them and not synced.
 #[derive(Debug, Default)]
 pub(super) struct Media {
     files: BTreeMap<FileId, Content>,
     names: BTreeMap<String, FileId>,
     names_unsynced: Vec<Renaming>,
+    /// Whether single sectors survive the loss of power.
+    tears: bool,
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +95,10 @@ enum Renaming {
 }
 
 impl Media {
+    pub(super) fn new(tears: bool) -> Self {
+        Self { tears, ..Self::default() }
+    }
+
     /// One more step was really taken.
     pub(super) fn take(&mut self, step: Step) {
         match step {
@@ -111,24 +131,30 @@ impl Media {
     pub(super) fn lose_power(&mut self, random: &mut Random) -> bool {
         let mut torn = false;
         for content in self.files.values_mut() {
-            torn |= content.lose_power(random);
+            torn |= content.lose_power(random, self.tears);
         }
         self.lose_names(random);
         self.forget_unnamed();
         torn
     }
 
-    /// What a process sees that starts now.
-    pub(super) fn view(&self) -> (BTreeMap<FileId, Vec<u8>>, BTreeMap<String, FileId>) {
+    /// The names that a process sees which starts now.
+    pub(super) fn names(&self) -> BTreeMap<String, FileId> {
         let mut names = self.names.clone();
         for renaming in &self.names_unsynced {
             rename(&mut names, renaming.clone());
         }
-        let files = names.values().map(|file| (*file, self.read(*file))).collect();
-        (files, names)
+        names
     }
 
-    fn read(&self, file: FileId) -> Vec<u8> {
+    /// Whether readers see of this file what is durable, and the loss of power changes nothing.
+    pub(super) fn is_synced(&self, file: FileId) -> bool {
+        let is_synced = |content: &Content| content.unsynced.is_empty() && content.cached.is_none();
+        self.files.get(&file).is_some_and(is_synced)
+    }
+
+    /// The content that a process sees which starts now.
+    pub(super) fn read(&self, file: FileId) -> Vec<u8> {
         let Some(content) = self.files.get(&file) else { return Vec::new() };
         let mut bytes = content.cached.as_ref().unwrap_or(&content.durable).clone();
         for change in &content.unsynced {
@@ -194,12 +220,12 @@ impl Content {
         }
     }
 
-    fn lose_power(&mut self, random: &mut Random) -> bool {
+    fn lose_power(&mut self, random: &mut Random, tears: bool) -> bool {
         self.cached = None;
         if self.unsynced.is_empty() {
             return false;
         }
-        let survives = survival(random);
+        let survives = if tears { survival(random) } else { 0.0 };
         let mut sectors = Sectors::default();
         for change in self.unsynced.drain(..) {
             sectors.add(change.apply_in_part(&mut self.durable, survives, random));

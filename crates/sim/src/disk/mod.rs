@@ -3,7 +3,7 @@
 mod media;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use althing_core::{Disk, DiskError, DiskErrorKind, DiskFile, Random};
@@ -78,9 +78,11 @@ struct State {
 }
 
 impl SimDisk {
-    pub(crate) fn new(random: Random) -> Self {
+    /// A disk that is empty. `tears` if the loss of power keeps single sectors of what was not
+    /// synced, rather than nothing of it.
+    pub(crate) fn new(random: Random, tears: bool) -> Self {
         Self(Rc::new(RefCell::new(State {
-            media: Media::default(),
+            media: Media::new(tears),
             files: BTreeMap::new(),
             names: BTreeMap::new(),
             next_file: 0,
@@ -118,14 +120,21 @@ impl SimDisk {
     /// The node is no more: cuts work that is under way, and loses what such an ending loses.
     /// Returns whether a part of what was written was lost and a part was kept.
     pub(crate) fn end(&self, ending: Ending) -> bool {
-        let mut state = self.0.borrow_mut();
+        let state = &mut *self.0.borrow_mut();
+        // What was synced whole is as readers saw it; most files are, and need not be copied.
+        let is_open = |step: &(Lane, Step)| step.1.file();
+        let open: BTreeSet<FileId> = state.steps.iter().filter_map(is_open).collect();
         state.cut();
-        let State { media, random, .. } = &mut *state;
+        let State { media, random, files, names, .. } = state;
+        files.retain(|file, _| !open.contains(file) && media.is_synced(*file));
         let torn = match ending {
             Ending::Process => false,
             Ending::Power => media.lose_power(random),
         };
-        (state.files, state.names) = media.view();
+        *names = media.names();
+        for file in names.values() {
+            files.entry(*file).or_insert_with(|| media.read(*file));
+        }
         torn
     }
 }

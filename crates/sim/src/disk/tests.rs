@@ -1,7 +1,7 @@
 use super::*;
 
 fn disk(seed: u64) -> SimDisk {
-    SimDisk::new(Random::new(seed))
+    SimDisk::new(Random::new(seed), true)
 }
 
 fn read(disk: &SimDisk, name: &str) -> Option<Vec<u8>> {
@@ -51,7 +51,7 @@ fn a_name_that_was_not_synced_may_go_and_may_stay() {
 
 #[test]
 fn a_process_that_dies_loses_only_what_it_had_not_done() {
-    let mut lengths = std::collections::BTreeSet::new();
+    let mut lengths = BTreeSet::new();
     for seed in 0..100 {
         let disk = disk(seed);
         disk.start(Lane::Log);

@@ -1,5 +1,7 @@
 //! What can be done to a cluster, by whoever wishes it ill and whoever wishes it well.
 
+use crate::Fault;
+
 /// What an operator can want.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Errand {
@@ -62,4 +64,19 @@ impl Kind {
         Self::DiskFull,
         Self::DiskFails,
     ];
+
+    /// Its class.
+    pub(crate) const fn fault(self) -> Fault {
+        match self {
+            Self::PowerLoss => Fault::PowerLoss,
+            Self::PowerLossOfAll => Fault::PowerLossOfAll,
+            Self::ProcessDeath => Fault::ProcessDeath,
+            Self::Pause => Fault::Pause,
+            Self::Isolation | Self::Halves => Fault::Partition,
+            Self::Deafness | Self::Muteness | Self::Tangle => Fault::OneWay,
+            Self::SlowDisk => Fault::SlowDisk,
+            Self::DiskFull => Fault::DiskFull,
+            Self::DiskFails => Fault::DiskError,
+        }
+    }
 }

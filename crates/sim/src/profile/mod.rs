@@ -2,6 +2,7 @@ mod kinds;
 
 pub(crate) use kinds::{Errand, Kind};
 
+use std::num::NonZero;
 use std::time::Duration;
 
 use althing_core::Random;
@@ -92,6 +93,8 @@ pub(crate) struct Load {
     pub(crate) think: Duration,
     /// When they give up.
     pub(crate) patience: Duration,
+    /// Between one request of a client and its next, if the load is even.
+    pub(crate) period: Option<Duration>,
     /// Of a hundred requests, this many are reads.
     pub(crate) reads: u64,
     /// How likely a client asks another node than the time before.
@@ -109,6 +112,9 @@ const fn millis(millis: u64) -> Duration {
 fn one_of<T: Copy>(random: &mut Random, choices: &[T]) -> T {
     choices[random.below(choices.len() as u64) as usize]
 }
+
+/// Under an even load it takes so many times as long, in election timeouts, until something happens.
+const EVEN_PAUSES: u32 = 5;
 
 /// What a life is mostly about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,11 +144,17 @@ impl Temper {
 }
 
 impl Profile {
-    pub(crate) fn draw(random: &mut Random) -> Self {
-        let election_timeout = millis(one_of(random, &[60, 100, 150]));
+    /// `operations` as in the options.
+    pub(crate) fn draw(random: &mut Random, operations: Option<NonZero<u32>>) -> Self {
+        let impatient = millis(one_of(random, &[60, 100, 150]));
+        let heartbeats = one_of(random, &[5, 6, 8]);
+        let (election_timeout, heartbeats) = match operations {
+            None => (impatient, heartbeats),
+            Some(_) => (Duration::from_secs(1), 10),
+        };
         let timing = Timing {
             election_timeout,
-            heartbeat_interval: election_timeout / one_of(random, &[5, 6, 8]),
+            heartbeat_interval: election_timeout / heartbeats,
             write: one_of(
                 random,
                 &[(micros(50), micros(400)), (micros(200), millis(4)), (millis(1), millis(25))],
@@ -169,6 +181,9 @@ impl Profile {
             Temper::StaleLeaders => profile.depose_unnoticed(random),
             Temper::SlowLogs => profile.write_slowly(),
         }
+        if let Some(operations) = operations {
+            profile.even_out(operations);
+        }
         profile
     }
 
@@ -187,9 +202,10 @@ impl Profile {
             };
             (errand, if random.chance(enabled) { usual } else { 0 })
         });
+        let pauses = if self.load.period.is_some() { EVEN_PAUSES } else { 1 };
         self.change = Some(Changes {
             spares: one_of(random, &[1, 3, 4]),
-            pause_between: self.timing.election_timeout * one_of(random, &[1, 2, 4]) / 2,
+            pause_between: self.timing.election_timeout * pauses * one_of(random, &[1, 2, 4]) / 2,
             weights,
             at_leader: one_of(random, &[0.6, 0.95]),
         });
@@ -198,6 +214,19 @@ impl Profile {
     /// In a third of all lives leaders read by lease. Drawn apart as well.
     pub(crate) fn draw_leases(&mut self, random: &mut Random) {
         self.has_leases = random.chance(0.33);
+    }
+
+    /// The load of a service at rest. Something goes wrong about every 5 to 40 s then, each time for
+    /// up to 5 s, operators come as often, and a step in the middle of which a node dies is ten
+    /// times as rare as in a storm: or there would be no service most of the time.
+    fn even_out(&mut self, operations: NonZero<u32>) {
+        let clients = u32::try_from(self.load.clients).expect("there are few clients");
+        self.load.period = Some(Duration::from_secs(1) * clients / operations.get());
+        self.faults.pause_between *= EVEN_PAUSES;
+        self.faults.death_at_step /= 10.0;
+        self.faults.death_at_write /= 10.0;
+        // Or a log would grow with its life, and take ever longer to be read back.
+        self.sizes.snapshot_every = self.sizes.snapshot_every.min(500);
     }
 
     fn elect_often(&mut self, random: &mut Random) {
@@ -333,5 +362,6 @@ fn load(random: &mut Random, election_timeout: Duration) -> Load {
         patience: election_timeout * one_of(random, &[2, 5]),
         reads: one_of(random, &[20, 50]),
         wander: one_of(random, &[0.05, 0.3, 1.0]),
+        period: None,
     }
 }

@@ -16,7 +16,6 @@ use althing_keyspace::{Keyspace, Range};
 use althing_storage::{SnapshotStore, Wal, WalError};
 
 use self::snapshots::{Job, Worked};
-use crate::Protocol;
 use crate::answer::{found_in, key_name, observed, revision};
 use crate::client::Ask;
 use crate::clock::Clock;
@@ -28,6 +27,7 @@ use crate::linearizability::Observed;
 use crate::shared::{Event, Reply, Shared};
 use crate::starting::{Starting, restore};
 use crate::world::Order;
+use crate::{Fault, Protocol, ServerBug};
 
 /// How many bytes of committed entries are taken from the log at once.
 const APPLY_BYTES: usize = 16 << 10;
@@ -228,7 +228,8 @@ impl<R: Replica> Server<R> {
         let now = self.clock.show(shared.now);
         // Numbers are never used twice, in whatever life, and only grow.
         self.numbers += 1;
-        let number = self.life << 32 | self.numbers;
+        let life = if shared.has(ServerBug::ReusesNumbers) { 0 } else { self.life };
+        let number = life << 32 | self.numbers;
         match ask {
             Ask::Read => {
                 if self.leader.is_some_and(|leader| leader != self.id) {
@@ -290,7 +291,11 @@ impl<R: Replica> Server<R> {
         if let Some(begin) = begins {
             self.jobs.push_back(Job::RemoveOlderThan(begin));
         }
-        if promises && shared.random.chance(shared.profile.faults.death_at_promise) {
+        let promised = || format!("{} after a promise", self.id);
+        if promises
+            && shared.random.chance(shared.profile.faults.death_at_promise)
+            && shared.befalls(Fault::CrashPoint, promised)
+        {
             let (node, life, ending) = (self.node, self.life, Ending::Power);
             shared.queue.push(shared.now, Event::Die { node, life, ending });
         }
@@ -368,6 +373,9 @@ impl<R: Replica> Server<R> {
             Output::Persist { op, records } => {
                 if shared.checker.issued(self.id, op, &records) {
                     shared.mark(Mark::ConflictTruncated);
+                }
+                if shared.has(ServerBug::SendsEarly) {
+                    self.outbox.persisted(op);
                 }
                 self.log_queue.push((op, records));
             }
@@ -510,7 +518,8 @@ impl<R: Replica> Server<R> {
     }
 
     fn answer_reads(&mut self, shared: &mut Shared) {
-        let applied = self.applied.index;
+        let early = shared.has(ServerBug::ReadsEarly);
+        let applied = if early { Index(u64::MAX) } else { self.applied.index };
         let keyspace = &self.keyspace;
         self.ready.retain(|(index, request, key)| {
             if *index > applied {
@@ -529,6 +538,7 @@ impl<R: Replica> Server<R> {
     /// The keyspace goes on from a snapshot that was received.
     fn install(&mut self, shared: &mut Shared, id: LogId) -> Result<(), Death> {
         match restore(&self.snapshots, id) {
+            Ok(_) if shared.has(ServerBug::InstallsNothing) => {}
             Ok((keyspace, _)) => self.keyspace = keyspace,
             Err(why) => {
                 let detail = format!("{} cannot install a snapshot: {why}", self.id);
@@ -544,7 +554,9 @@ impl<R: Replica> Server<R> {
         self.snapshotted = self.snapshotted.max(id.index);
         // What became of proposals that the snapshot covers cannot be seen any more.
         let unknown = std::mem::take(&mut self.proposals);
-        shared.replies.extend(unknown.into_values().map(|(request, _)| (request, Reply::Gone)));
+        let refuses = shared.has(ServerBug::RefusesUnknown);
+        let reply = if refuses { Reply::Refused } else { Reply::Gone };
+        shared.replies.extend(unknown.into_values().map(|(request, _)| (request, reply)));
         Ok(())
     }
 
@@ -568,9 +580,15 @@ impl<R: Replica> Server<R> {
             self.wal.purge_before(begin).map_err(death_by_log)?;
         }
         self.writing = Some(Writing { last, begins, promises });
+        if shared.has(ServerBug::PersistsEarly) {
+            self.replica.persisted(self.clock.show(shared.now), last);
+        }
         let (node, life) = (self.node, self.life);
         let done = shared.now + shared.latency(node, Lane::Log);
-        if shared.random.chance(shared.profile.faults.death_at_write) {
+        let during = || format!("{} during a write", self.id);
+        if shared.random.chance(shared.profile.faults.death_at_write)
+            && shared.befalls(Fault::CrashPoint, during)
+        {
             let ending = if shared.random.chance(0.7) { Ending::Power } else { Ending::Process };
             let at = shared.now
                 + shared.random.duration(std::time::Duration::ZERO, done.since(shared.now));

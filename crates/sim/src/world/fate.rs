@@ -3,13 +3,13 @@ use std::time::Duration;
 use althing_core::{NodeId, Time};
 
 use super::{Stage, World};
-use crate::Protocol;
 use crate::coverage::Mark;
 use crate::disk::{Ending, Trouble};
 use crate::network::{Cut, Weather};
 use crate::profile::Kind;
 use crate::server::Server;
 use crate::shared::Event;
+use crate::{Fault, Protocol};
 
 /// What befalls the nodes.
 impl<P: Protocol> World<P> {
@@ -33,7 +33,10 @@ impl<P: Protocol> World<P> {
             });
             if let Some(kind) = kind {
                 let victim = self.victim();
-                self.bring(kind, victim);
+                let what = || format!("{kind:?} at n{}", victim + 1);
+                if self.shared.befalls(kind.fault(), what) {
+                    self.bring(kind, victim);
+                }
             }
         }
         let at = self.shared.now + self.fate.duration(Duration::ZERO, next * 2);
@@ -131,7 +134,7 @@ impl<P: Protocol> World<P> {
         self.shared.profile.faults.death_at_write = 0.0;
         self.shared.profile.faults.death_at_promise = 0.0;
         self.leave_some_down();
-        let clock = self.operations;
+        let clock = self.moments;
         self.stage = Stage::Calm { since: clock, wrote: None };
         for node in 0..self.nodes.len() {
             self.nodes[node].disk.set_trouble(None);
@@ -146,6 +149,9 @@ impl<P: Protocol> World<P> {
 
     fn leave_some_down(&mut self) {
         if !self.fate.chance(0.25) {
+            return;
+        }
+        if !self.shared.befalls(Fault::MinorityDown, || "a minority".into()) {
             return;
         }
         self.shared.mark(Mark::MinorityLeftDown);

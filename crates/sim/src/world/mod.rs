@@ -21,10 +21,12 @@ use crate::server::{Death, Server};
 use crate::shared::{Event, Reply, Shared};
 use crate::starting::Starting;
 use crate::timeline::Timeline;
-use crate::{Options, Protocol};
+use crate::{Fault, Options, Protocol};
 
-/// A world that lives longer than this many events without an end is spinning.
+/// A world that lives longer than this many events without an end is spinning; of a storm, so many
+/// more for each second.
 const EVENTS_MAX: u64 = 3_000_000;
+const EVENTS_A_SECOND_MAX: u64 = 1_000_000;
 /// What waits for a paused node beyond this is lost, as it would be in a full buffer.
 const BACKLOG_MAX: usize = 2_000;
 /// Once nothing goes wrong any more, the cluster has this many election timeouts to work again.
@@ -44,7 +46,10 @@ pub(crate) struct World<P: Protocol> {
     fate: Random,
     /// Whoever draws what operators do.
     operator: Random,
-    operations: u64,
+    /// Calls and answers so far: the clock of the history.
+    moments: u64,
+    /// Requests of clients so far.
+    calls: u64,
 }
 
 struct Node<R: Replica> {
@@ -97,8 +102,11 @@ impl<P: Protocol> World<P> {
         let spares = profile.change.as_ref().map_or(0, |change| change.spares);
         let ids: Vec<NodeId> = (1..=(nodes + spares) as u64).filter_map(NodeId::new).collect();
         let founding = Configuration::of(ids.iter().copied().take(nodes));
-        let eyes = (protocol.law(), options.is_eager);
+        let eyes = (protocol.law(), options);
         let mut shared = Shared::new(ids.clone(), founding, profile, timeline, eyes, random);
+        if !shared.mishaps.include(Fault::Delay) {
+            shared.network.weather.is_ordered = true;
+        }
         let mut fate = random.fork();
         let count = nodes;
         let nodes: Vec<Node<P::Replica>> =
@@ -131,7 +139,8 @@ impl<P: Protocol> World<P> {
             calm_at,
             fate,
             operator,
-            operations: 0,
+            moments: 0,
+            calls: 0,
         }
     }
 
@@ -139,7 +148,8 @@ impl<P: Protocol> World<P> {
     pub(crate) fn live(&mut self) {
         let patience = self.shared.profile.timing.election_timeout * CALM_TIMEOUTS;
         let end = self.calm_at + patience;
-        for _ in 0..EVENTS_MAX {
+        let seconds = self.calm_at.since(Time::ZERO).as_secs();
+        for _ in 0..EVENTS_MAX + seconds * EVENTS_A_SECOND_MAX {
             if self.stage == Stage::Over || !self.shared.checker.violations().is_empty() {
                 break;
             }
@@ -161,7 +171,7 @@ impl<P: Protocol> World<P> {
     }
 
     pub(crate) fn into_shared(self) -> (Shared, u64) {
-        (self.shared, self.operations)
+        (self.shared, self.calls)
     }
 
     pub(crate) const fn shared(&mut self) -> &mut Shared {
@@ -232,7 +242,9 @@ impl<P: Protocol> World<P> {
         match act(server, &mut self.shared) {
             Ok(()) => {
                 let risk = self.shared.profile.faults.death_at_step;
-                if self.stage == Stage::Stormy && self.fate.chance(risk) {
+                let strikes = self.stage == Stage::Stormy && self.fate.chance(risk);
+                let between = || format!("n{} between two inputs", node + 1);
+                if strikes && self.shared.befalls(Fault::CrashPoint, between) {
                     let ending =
                         if self.fate.chance(0.7) { Ending::Power } else { Ending::Process };
                     self.kill(node, ending);
@@ -341,13 +353,16 @@ impl<R: Replica> Node<R> {
     fn new(shared: &mut Shared, random: &mut Random) -> Self {
         let most = shared.profile.drift_max;
         let span = u64::try_from(2 * most + 1).expect("a drift has no sign here");
-        let drift = i64::try_from(random.below(span)).expect("a drift is small") - most;
+        let mut drift = i64::try_from(random.below(span)).expect("a drift is small") - most;
+        if !shared.mishaps.include(Fault::ClockDrift) {
+            drift = 0;
+        }
         if drift.abs() > 10_000 {
             shared.mark(Mark::ClockDrift);
         }
         let offset = Time::from_nanos(random.below(3_600_000_000_000));
         Self {
-            disk: SimDisk::new(random.fork()),
+            disk: SimDisk::new(random.fork(), shared.mishaps.include(Fault::TornWrite)),
             clock: Clock::new(offset, drift),
             life: 0,
             state: State::Down,

@@ -4,10 +4,10 @@ use std::time::Duration;
 use althing_core::{Change, Configuration, NodeId, Quorum};
 
 use super::{Stage, World};
-use crate::Protocol;
 use crate::profile::Errand;
 use crate::server::Server;
 use crate::shared::Event;
+use crate::{Fault, Protocol};
 
 /// What an operator asks a node for.
 #[derive(Clone, Debug)]
@@ -52,7 +52,8 @@ impl<P: Protocol> World<P> {
         };
         let believed = server.configuration();
         let (life, me) = (place.life, self.shared.ids[node]);
-        if let Some(order) = self.order(errand, &believed, me) {
+        let Some(order) = self.order(errand, &believed, me) else { return };
+        if self.shared.befalls(Fault::Membership, || format!("{me} is told: {order:?}")) {
             self.shared.note(node, || format!("is told: {order:?}"));
             self.with_server(node, Some(life), |server, shared| server.obey(shared, order));
         }

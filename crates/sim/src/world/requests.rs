@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use althing_consensus::Replica;
-use althing_core::{Index, NodeId};
+use althing_core::{Index, NodeId, Time};
 
 use super::{Request, Stage, World};
 use crate::Protocol;
@@ -10,6 +10,9 @@ use crate::coverage::Mark;
 use crate::invariants::Invariant;
 use crate::linearizability::{self, Action, Observed, Operation, Verdict};
 use crate::shared::{Event, Reply};
+
+/// A client catches up at most on what it could not ask for so long.
+const ARREARS_MAX: Duration = Duration::from_secs(60);
 
 /// What clients do, and what they must see.
 impl<P: Protocol> World<P> {
@@ -27,12 +30,13 @@ impl<P: Protocol> World<P> {
         let Wish { key, action, ask } =
             self.clients[client].wish(&self.shared.profile.load, count, fresh, revision);
         let request = self.requests.len();
-        self.operations += 1;
+        self.moments += 1;
+        self.calls += 1;
         self.requests.push(Request {
             operation: Operation {
                 client: u32::try_from(client).unwrap_or(u32::MAX),
                 key,
-                called: self.operations,
+                called: self.moments,
                 returned: None,
                 action: action.unwrap_or(Action::Get),
                 observed: None,
@@ -40,6 +44,11 @@ impl<P: Protocol> World<P> {
             counts: action.is_some_and(|action| action != Action::Get),
         });
         self.clients[client].waits_for = Some(request);
+        if let Some(period) = self.shared.profile.load.period {
+            let now = self.shared.now;
+            let due = &mut self.clients[client].due;
+            *due = (*due + period).max(now - ARREARS_MAX);
+        }
         let give_up = self.shared.now + self.shared.profile.load.patience;
         self.shared.queue.push(give_up, Event::GiveUp { client, request });
         let node = self.clients[client].node;
@@ -64,7 +73,16 @@ impl<P: Protocol> World<P> {
         let client_state = &mut self.clients[client];
         client_state.waits_for = None;
         client_state.node = client_state.random.below(count) as usize;
-        self.shared.queue.push(self.shared.now, Event::Think { client });
+        let at = self.next_request(client, self.shared.now);
+        self.shared.queue.push(at, Event::Think { client });
+    }
+
+    /// When a client asks next: then, or by the period of an even load.
+    fn next_request(&self, client: usize, then: Time) -> Time {
+        match self.shared.profile.load.period {
+            None => then,
+            Some(_) => self.shared.now.max(self.clients[client].due),
+        }
     }
 
     pub(super) fn hand_out_replies(&mut self) {
@@ -78,13 +96,14 @@ impl<P: Protocol> World<P> {
             let load = &self.shared.profile.load;
             let think = self.clients[client].random.duration(Duration::ZERO, load.think);
             let pause = if reply == Reply::Refused { load.think } else { think };
-            self.shared.queue.push(self.shared.now + pause, Event::Think { client });
+            let at = self.next_request(client, self.shared.now + pause);
+            self.shared.queue.push(at, Event::Think { client });
         }
     }
 
     fn answered(&mut self, client: usize, request: usize, reply: Reply) {
-        self.operations += 1;
-        let now = self.operations;
+        self.moments += 1;
+        let now = self.moments;
         let Request { operation, counts } = &mut self.requests[request];
         match reply {
             Reply::Done(observed) => {
