@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use althing_core::Time;
 
 /// A node's own clock: monotonic, started at its own moment, and a little too fast or too slow.
@@ -17,6 +19,11 @@ impl Clock {
     pub(crate) fn new(offset: Time, drift: i64) -> Self {
         assert!(drift > -900_000, "a clock that loses {drift} millionths hardly runs");
         Self { offset, drift }
+    }
+
+    /// A clock that shows so much more.
+    pub(crate) fn ahead(self, leap: Duration) -> Self {
+        Self { offset: self.offset + leap, ..self }
     }
 
     /// What the clock shows at this moment of the world.

@@ -39,6 +39,22 @@ pub enum Mark {
     DiskFailed,
     /// A node's clock ran more than one percent too fast or too slow.
     ClockDrift,
+    /// A node's clock leapt ahead.
+    ClockJump,
+    /// A node was slow in everything.
+    SlowNode,
+    /// Bits on a disk changed.
+    BitRot,
+    /// A write went over something else.
+    MisdirectedWrite,
+    /// A block was as if it had never been written.
+    StaleBlock,
+    /// A file was cut short or gone.
+    LostFile,
+    /// A disk was gone, and the node with it.
+    LostDisk,
+    /// Clients asked for more than there was time for.
+    Overload,
     /// A node started with an empty disk.
     FirstStart,
     /// A node came back.
@@ -127,11 +143,19 @@ pub enum Mark {
     TransferAbandoned,
     /// It was asked to hand over and did not begin.
     TransferRefused,
+    /// A node found that its disk was damaged, and did not start.
+    DamageFound,
+    /// A node started on a damaged disk and had lost nothing.
+    DamageHarmless,
+    /// A snapshot that came in was damaged, and refused.
+    SnapshotRefused,
+    /// So many disks were lost that the cluster could not go on, and did not pretend to.
+    QuorumLost,
 }
 
 impl Mark {
     /// All of them, in order.
-    pub const ALL: [Self; 61] = [
+    pub const ALL: [Self; 73] = [
         Self::MessageLost,
         Self::MessageDuplicated,
         Self::MessageReordered,
@@ -149,6 +173,14 @@ impl Mark {
         Self::DiskFull,
         Self::DiskFailed,
         Self::ClockDrift,
+        Self::ClockJump,
+        Self::SlowNode,
+        Self::BitRot,
+        Self::MisdirectedWrite,
+        Self::StaleBlock,
+        Self::LostFile,
+        Self::LostDisk,
+        Self::Overload,
         Self::FirstStart,
         Self::Restart,
         Self::StartFailed,
@@ -193,6 +225,10 @@ impl Mark {
         Self::TransferDone,
         Self::TransferAbandoned,
         Self::TransferRefused,
+        Self::DamageFound,
+        Self::DamageHarmless,
+        Self::SnapshotRefused,
+        Self::QuorumLost,
     ];
 
     /// The class of faults that brings it about, if it is one.
@@ -213,6 +249,14 @@ impl Mark {
             Self::DiskFull => Fault::DiskFull,
             Self::DiskFailed => Fault::DiskError,
             Self::ClockDrift => Fault::ClockDrift,
+            Self::ClockJump => Fault::ClockJump,
+            Self::SlowNode => Fault::SlowNode,
+            Self::BitRot => Fault::BitRot,
+            Self::MisdirectedWrite => Fault::MisdirectedWrite,
+            Self::StaleBlock => Fault::StaleBlock,
+            Self::LostFile => Fault::LostFile,
+            Self::LostDisk => Fault::LostDisk,
+            Self::Overload => Fault::Overload,
             _ => return None,
         })
     }

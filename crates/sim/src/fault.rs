@@ -30,10 +30,26 @@ pub enum Fault {
     DiskError,
     /// A disk is slow.
     SlowDisk,
+    /// A node is slow in everything, and alive.
+    SlowNode,
     /// A node is not scheduled for a while.
     Pause,
     /// Clocks run too fast or too slow.
     ClockDrift,
+    /// A clock leaps ahead.
+    ClockJump,
+    /// Bits of what was durable change.
+    BitRot,
+    /// A write went to another place: what stood there is gone.
+    MisdirectedWrite,
+    /// A block is as it was before its last write.
+    StaleBlock,
+    /// A file is cut short, or gone.
+    LostFile,
+    /// A disk is gone, and the node with it.
+    LostDisk,
+    /// Clients ask for far more than there is time for.
+    Overload,
     /// Operators change the members and hand over the leadership.
     Membership,
     /// A minority stays down when all the others are well again.
@@ -42,7 +58,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, in order.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 25] = [
         Self::Loss,
         Self::Duplication,
         Self::Delay,
@@ -56,8 +72,16 @@ impl Fault {
         Self::DiskFull,
         Self::DiskError,
         Self::SlowDisk,
+        Self::SlowNode,
         Self::Pause,
         Self::ClockDrift,
+        Self::ClockJump,
+        Self::BitRot,
+        Self::MisdirectedWrite,
+        Self::StaleBlock,
+        Self::LostFile,
+        Self::LostDisk,
+        Self::Overload,
         Self::Membership,
         Self::MinorityDown,
     ];
@@ -78,8 +102,16 @@ impl Fault {
             Self::DiskFull => "disk-full",
             Self::DiskError => "disk-error",
             Self::SlowDisk => "slow-disk",
+            Self::SlowNode => "slow-node",
             Self::Pause => "pause",
             Self::ClockDrift => "clock-drift",
+            Self::ClockJump => "clock-jump",
+            Self::BitRot => "bit-rot",
+            Self::MisdirectedWrite => "misdirected-write",
+            Self::StaleBlock => "stale-block",
+            Self::LostFile => "lost-file",
+            Self::LostDisk => "lost-disk",
+            Self::Overload => "overload",
             Self::Membership => "membership",
             Self::MinorityDown => "minority-down",
         }
@@ -172,15 +204,15 @@ mod tests {
 
     #[test]
     fn a_set_is_read_back_as_it_is_shown() {
-        let some = FaultSet::NONE.with(Fault::Loss).with(Fault::Pause);
+        let some = FaultSet::NONE.with(Fault::Loss).with(Fault::BitRot);
         for (faults, text) in
-            [(FaultSet::ALL, "all"), (FaultSet::NONE, "none"), (some, "loss,pause")]
+            [(FaultSet::ALL, "all"), (FaultSet::NONE, "none"), (some, "loss,bit-rot")]
         {
             assert_eq!(faults.to_string(), text);
             assert_eq!(text.parse(), Ok(faults));
         }
-        assert!(some.contains(Fault::Pause) && !some.contains(Fault::Delay));
-        assert_eq!(some.without(Fault::Loss).iter().collect::<Vec<_>>(), [Fault::Pause]);
+        assert!(some.contains(Fault::BitRot) && !some.contains(Fault::Delay));
+        assert_eq!(some.without(Fault::Loss).iter().collect::<Vec<_>>(), [Fault::BitRot]);
         assert_eq!(FaultSet::ALL.iter().count(), Fault::ALL.len());
     }
 

@@ -3,8 +3,8 @@
 //! The machines of the other crates run here as they run in a server: the same consensus, the same
 //! log and snapshots, the same keyspace. Around them stands a world that is made up: a network that
 //! loses, repeats, delays and reorders messages and comes apart; disks that lose and tear what was
-//! not synced, fill up and fail; clocks that drift; processes that die at any moment or are not
-//! scheduled for a while; operators who add, remove and replace members all the while. All of it is
+//! not synced, fill up, fail and rot; clocks that drift and leap; processes that die at any moment,
+//! are slow or not scheduled for a while; operators who add, remove and replace members all the while. All of it is
 //! drawn from the seed, so a life that went wrong can be lived again, step for step. Checkers look
 //! on: after every step at what must always hold ([`Invariant`]), at the end at what clients saw
 //! ([`linearizability`]), and at whether the cluster works again once nothing goes wrong any more.
@@ -18,7 +18,7 @@
 //! What it is not: it starts no thread and reads no clock. Seeds do not depend on one another, so
 //! whoever has several cores runs several seeds.
 //!
-//! Left out so far: bit rot and misdirected writes, replaced disks, mixed versions.
+//! Left out so far: nodes of different versions, and a disk that is put back from an old copy.
 
 pub mod linearizability;
 
@@ -97,6 +97,9 @@ const CHANGES: u64 = 0x6d65_6d62_6572_7321;
 /// Sets apart the draw of how leaders read.
 const LEASES: u64 = 0x6c65_6173_6521_0000;
 
+/// Sets the draws of harm apart from all others.
+const HARMS: u64 = 0x6861_726d_6861_726d;
+
 fn live<P: Protocol>(
     seed: u64,
     options: &Options,
@@ -106,6 +109,7 @@ fn live<P: Protocol>(
     let mut random = Random::new(seed);
     let mut profile = Profile::draw(&mut random.fork(), options.operations);
     profile.draw_changes(&mut Random::new(seed ^ CHANGES));
+    profile.draw_harms(&mut Random::new(seed ^ HARMS));
     profile.draw_leases(&mut Random::new(seed ^ LEASES));
     let drawn = if random.chance(0.7) { 3 } else { 5 };
     let nodes = options.nodes.unwrap_or(drawn);
@@ -114,6 +118,7 @@ fn live<P: Protocol>(
 
     bug::plant(options.bug);
     let mut world = World::new(protocol, nodes, options, profile, timeline, &mut random);
+    world.expect_harm(Random::new(seed ^ HARMS).fork());
     let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
     bug::plant(None);
     if let Err(panic) = lived {

@@ -46,6 +46,12 @@ pub(crate) enum Event {
     Mend(Cut),
     /// Something goes wrong.
     Fault,
+    /// Something is harmed.
+    Harm,
+    /// A node is slow no more.
+    Brisk { node: usize },
+    /// Something happens at a slow node, so much later than it should.
+    Late { node: usize, event: Box<Self> },
     /// An operator does something.
     Operate,
     /// A client has thought.
@@ -67,7 +73,8 @@ impl Event {
             | Self::Alarm { node, .. }
             | Self::LogWritten { node, .. }
             | Self::SnapshotWorked { node, .. }
-            | Self::Started { node, .. } => Some(*node),
+            | Self::Started { node, .. }
+            | Self::Late { node, .. } => Some(*node),
             _ => None,
         }
     }
@@ -110,6 +117,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots_installed: u64,
     /// The history was too hard to judge.
     pub(crate) undecided: bool,
+    /// By node: whether its disk was damaged.
+    pub(crate) is_damaged: Vec<bool>,
     bug: Option<Bug>,
     /// By sender and receiver: how many were sent, and the latest that arrived.
     links: Vec<Vec<Link>>,
@@ -151,6 +160,7 @@ impl Shared {
             messages: 0,
             snapshots_installed: 0,
             undecided: false,
+            is_damaged: vec![false; count],
             bug: options.bug,
             links: vec![vec![Link::default(); count]; count],
             buffer: Vec::new(),

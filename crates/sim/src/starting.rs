@@ -17,6 +17,8 @@ pub(crate) struct Starting {
     pub(crate) opened: Opened<SimDisk>,
     pub(crate) keyspace: Keyspace,
     pub(crate) restart: Restart,
+    /// The disk is not as it was left.
+    pub(crate) is_damaged: bool,
 }
 
 impl Starting {
@@ -25,7 +27,7 @@ impl Starting {
         shared: &mut Shared,
         protocol: &P,
         node: usize,
-        disk: &SimDisk,
+        (disk, is_damaged): (&SimDisk, bool),
     ) -> Result<Self, Death> {
         let identity = Identity {
             cluster: ClusterId(1),
@@ -36,13 +38,16 @@ impl Starting {
         let options = StorageOptions { segment_size, first_segment_size: segment_size };
         let seed = shared.random.next_u64();
         let wrong = |shared: &mut Shared, why: String| {
+            if is_damaged {
+                return Death::Damaged;
+            }
             let detail = format!("{} cannot start: {why}", shared.ids[node]);
             shared.checker.report(Invariant::Recovery, detail);
             Death::Wrong
         };
         let opened = match Store::open(disk.clone(), identity, options, seed) {
             Ok(opened) => opened,
-            Err(OpenError::Disk(error)) => return Err(error.into()),
+            Err(OpenError::Disk(error)) if !is_damaged => return Err(error.into()),
             Err(error) => return Err(wrong(shared, error.to_string())),
         };
         let (keyspace, configuration) = match opened.snapshot {
@@ -65,7 +70,10 @@ impl Starting {
         acceptances.begin_after(begin.index);
         let restart = Restart { promise, configuration, begin, entries, acceptances };
         mark_start(shared, &opened);
-        Ok(Self { opened, keyspace, restart })
+        if is_damaged {
+            shared.mark(Mark::DamageHarmless);
+        }
+        Ok(Self { opened, keyspace, restart, is_damaged })
     }
 }
 

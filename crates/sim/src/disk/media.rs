@@ -72,6 +72,8 @@ pub(super) struct Media {
 struct Content {
     durable: Vec<u8>,
     unsynced: Vec<Change>,
+    /// Where the last write began that was synced.
+    last_synced: usize,
     /// What readers see instead of `durable` since a failed sync dropped pages, until the power
     /// goes.
     cached: Option<Vec<u8>>,
@@ -125,6 +127,36 @@ impl Media {
             }
             Step::FailedSyncNames { seed } => self.lose_names(&mut Random::new(seed)),
         }
+    }
+
+    /// What is durable: by durable name, the file, its length, and where the last write began that
+    /// was synced.
+    pub(super) fn durable(&self) -> impl Iterator<Item = (&String, FileId, usize, usize)> {
+        self.names.iter().filter_map(|(name, file)| {
+            let content = self.files.get(file)?;
+            Some((name, *file, content.durable.len(), content.last_synced))
+        })
+    }
+
+    /// Changes what is durable of a file, behind everybody's back.
+    pub(super) fn alter(&mut self, file: FileId, change: &mut impl FnMut(&mut Vec<u8>)) {
+        let Some(content) = self.files.get_mut(&file) else { return };
+        change(&mut content.durable);
+        if let Some(cached) = &mut content.cached {
+            change(cached);
+        }
+    }
+
+    /// This name is no more.
+    pub(super) fn forget(&mut self, name: &str) {
+        self.names.remove(name);
+    }
+
+    /// Nothing is there any more.
+    pub(super) fn wipe(&mut self) {
+        self.files.clear();
+        self.names.clear();
+        self.names_unsynced.clear();
     }
 
     /// What was not synced is lost, or kept, or kept in part. Returns whether something was torn.
@@ -198,6 +230,9 @@ impl Media {
 impl Content {
     fn sync(&mut self) {
         for change in self.unsynced.drain(..) {
+            if let Change::Write { offset, .. } = &change {
+                self.last_synced = *offset;
+            }
             change.apply(&mut self.durable);
             if let Some(cached) = &mut self.cached {
                 change.apply(cached);

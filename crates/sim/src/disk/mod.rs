@@ -1,5 +1,6 @@
 //! A disk that keeps what was synced, and of the rest whatever it likes.
 
+mod damage;
 mod media;
 
 use std::cell::RefCell;
@@ -8,6 +9,7 @@ use std::rc::Rc;
 
 use althing_core::{Disk, DiskError, DiskErrorKind, DiskFile, Random};
 
+pub(crate) use damage::Damage;
 use media::{FileId, Media, Step};
 
 /// The disk of one node. Clones are the same disk.

@@ -145,6 +145,8 @@ struct Account {
     /// It may read by lease until this moment of the world.
     lease_until: Time,
     is_alive: bool,
+    /// See [`Checker::snapshot_lost`].
+    may_begin_earlier: bool,
     /// The members that it went by last, and the place of the entry that the checker held against
     /// it.
     went_by: Option<(Index, Arc<Configuration>)>,
@@ -371,6 +373,14 @@ impl Checker {
         }
     }
 
+    /// A node starts on a damaged disk. It may lack snapshots, if its log still has all that they
+    /// stand for.
+    pub(crate) fn snapshot_lost(&mut self, node: NodeId) {
+        let account = self.account(node);
+        account.snapshot = LogId::ZERO;
+        account.may_begin_earlier = true;
+    }
+
     /// A node died.
     pub(crate) fn ended(&mut self, node: NodeId) {
         let account = self.account(node);
@@ -390,13 +400,17 @@ impl Checker {
     ) {
         let found = Memory::new(promise, begin, entries, acceptances);
         let account = self.account(node);
+        let may_begin_earlier = std::mem::take(&mut account.may_begin_earlier);
+        let is_as = |expected: &Memory| {
+            expected.is_as(&found) || (may_begin_earlier && found.is_as(expected))
+        };
         let mut expected = account.durable.clone();
-        let mut fits = expected.is_as(&found);
+        let mut fits = is_as(&expected);
         for (_, records) in std::mem::take(&mut account.issued) {
             for record in &records {
                 expected.take(record);
             }
-            fits = fits || expected.is_as(&found);
+            fits = fits || is_as(&expected);
         }
         let (durable, snapshot) = (account.durable.last(), account.snapshot);
         account.written = found.clone();

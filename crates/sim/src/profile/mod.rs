@@ -1,5 +1,7 @@
+mod harm;
 mod kinds;
 
+pub(crate) use harm::{Harm, Harms};
 pub(crate) use kinds::{Errand, Kind};
 
 use std::num::NonZero;
@@ -20,6 +22,8 @@ pub(crate) struct Profile {
     pub(crate) load: Load,
     /// `None` where the members stay.
     pub(crate) change: Option<Changes>,
+    /// `None` where disks keep what they have, and clocks and nodes are as they should be.
+    pub(crate) harms: Option<Harms>,
     /// Clocks run at most this much too fast or too slow, in millionths.
     pub(crate) drift_max: i64,
     /// Leaders read by lease, and count on that drift.
@@ -174,6 +178,7 @@ impl Profile {
             drift_max: one_of(random, &[0, 500, 20_000, 150_000]),
             change: None,
             has_leases: false,
+            harms: None,
         };
         match one_of(random, &Temper::MIX) {
             Temper::Mixed => {}
@@ -211,9 +216,11 @@ impl Profile {
         });
     }
 
-    /// In a third of all lives leaders read by lease. Drawn apart as well.
+    /// In a third of all lives leaders read by lease, unless clocks leap: of that no lease is safe.
+    /// Drawn apart as well, and after the harms.
     pub(crate) fn draw_leases(&mut self, random: &mut Random) {
-        self.has_leases = random.chance(0.33);
+        let leaps = self.harms.as_ref().is_some_and(Harms::leap_clocks);
+        self.has_leases = random.chance(0.33) && !leaps;
     }
 
     /// The load of a service at rest. Something goes wrong about every 5 to 40 s then, each time for
@@ -227,6 +234,12 @@ impl Profile {
         self.faults.death_at_write /= 10.0;
         // Or a log would grow with its life, and take ever longer to be read back.
         self.sizes.snapshot_every = self.sizes.snapshot_every.min(500);
+    }
+
+    /// Draws what disks lose, apart from everything else.
+    pub(crate) fn draw_harms(&mut self, random: &mut Random) {
+        let pauses = if self.load.period.is_some() { EVEN_PAUSES } else { 1 };
+        self.harms = Harms::draw(random, &self.timing, pauses);
     }
 
     fn elect_often(&mut self, random: &mut Random) {

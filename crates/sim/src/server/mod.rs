@@ -84,6 +84,8 @@ pub(crate) enum Death {
     Full,
     /// Its disk failed.
     Failed,
+    /// Its disk is damaged.
+    Damaged,
     /// It found what must never be found, and said so to the checker.
     Wrong,
 }
@@ -105,10 +107,13 @@ impl<R: Replica> Server<R> {
         disk: SimDisk,
         starting: Starting,
     ) -> Self {
-        let Starting { opened, keyspace, restart } = starting;
+        let Starting { opened, keyspace, restart, is_damaged } = starting;
         let id = shared.ids[node];
         let Restart { promise, begin, entries, acceptances, .. } = &restart;
         let log = (&entries[..], acceptances);
+        if is_damaged {
+            shared.checker.snapshot_lost(id);
+        }
         shared.checker.recovered(id, *promise, *begin, log, keyspace.applied_hash());
         shared.note(node, || {
             format!("starts with {promise}, log from {begin}, {} entries", entries.len())
@@ -147,6 +152,10 @@ impl<R: Replica> Server<R> {
             reads: BTreeMap::new(),
             ready: Vec::new(),
         }
+    }
+
+    pub(crate) const fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
     }
 
     pub(crate) fn replica(&self) -> &R {
@@ -540,6 +549,7 @@ impl<R: Replica> Server<R> {
         match restore(&self.snapshots, id) {
             Ok(_) if shared.has(ServerBug::InstallsNothing) => {}
             Ok((keyspace, _)) => self.keyspace = keyspace,
+            Err(_) if shared.is_damaged[self.node] => return Err(Death::Damaged),
             Err(why) => {
                 let detail = format!("{} cannot install a snapshot: {why}", self.id);
                 shared.checker.report(Invariant::Recovery, detail);

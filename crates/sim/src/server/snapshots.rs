@@ -6,6 +6,7 @@ use althing_keyspace::Snapshot;
 use althing_storage::{ReceiveOutcome, SnapshotError};
 
 use super::{Death, Server};
+use crate::coverage::Mark;
 use crate::disk::Lane;
 use crate::invariants::Invariant;
 use crate::shared::{Event, Shared};
@@ -45,6 +46,7 @@ impl<R: Replica> Server<R> {
         let chunk_bytes = shared.profile.sizes.chunk_bytes;
         let mut wrong = |error: SnapshotError| match error {
             SnapshotError::Disk(error) => error.into(),
+            _ if shared.is_damaged[self.node] => Death::Damaged,
             error => {
                 let detail = format!("{} has a bad snapshot: {error}", self.id);
                 shared.checker.report(Invariant::Recovery, detail);
@@ -73,7 +75,13 @@ impl<R: Replica> Server<R> {
             }
             Job::Store(Chunk { snapshot: id, offset, data, last }) => {
                 let outcome = self.snapshots.receive_chunk(id, offset, &data, last);
-                // Nothing here falsifies bytes, so a snapshot that does not check is a defect.
+                if let Err(SnapshotError::Rejected { .. }) = outcome
+                    && shared.is_damaged.contains(&true)
+                {
+                    shared.mark(Mark::SnapshotRefused);
+                    return Ok(Worked::Stored { id, stored: Stored::Rejected });
+                }
+                // Where no disk is damaged, a snapshot that does not check is a defect.
                 let stored = match outcome.map_err(&mut wrong)? {
                     ReceiveOutcome::Accepted { .. } => Stored::Piece,
                     ReceiveOutcome::OutOfOrder { .. } => Stored::Rejected,

@@ -133,6 +133,7 @@ impl<P: Protocol> World<P> {
         self.shared.profile.faults.death_at_step = 0.0;
         self.shared.profile.faults.death_at_write = 0.0;
         self.shared.profile.faults.death_at_promise = 0.0;
+        self.restart_damaged();
         self.leave_some_down();
         let clock = self.moments;
         self.stage = Stage::Calm { since: clock, wrote: None };
@@ -160,7 +161,7 @@ impl<P: Protocol> World<P> {
             let node = self.fate.below(self.nodes.len() as u64) as usize;
             let is_up = |id: NodeId| {
                 let other = self.shared.ids.iter().position(|other| *other == id);
-                other.is_some_and(|other| other != node && !self.nodes[other].is_left_down)
+                other.is_some_and(|other| other != node && !self.is_harmed(other))
             };
             if self.shared.checker.suffice(is_up) {
                 self.nodes[node].is_left_down = true;

@@ -1,4 +1,5 @@
 mod fate;
+mod harm;
 mod operator;
 mod requests;
 
@@ -8,7 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use althing_consensus::Replica;
-use althing_core::{Configuration, NodeId, Random, Time};
+use althing_core::{Configuration, NodeId, Quorum, Random, Time};
 
 use crate::client::Client;
 use crate::clock::Clock;
@@ -32,6 +33,9 @@ const BACKLOG_MAX: usize = 2_000;
 /// Once nothing goes wrong any more, the cluster has this many election timeouts to work again.
 const CALM_TIMEOUTS: u32 = 60;
 
+/// Under an overload there are so many clients more, who do not think between their requests.
+const OVERLOAD_CLIENTS: usize = 8;
+
 /// A whole cluster, its clients, and what befalls them.
 pub(crate) struct World<P: Protocol> {
     protocol: P,
@@ -46,6 +50,10 @@ pub(crate) struct World<P: Protocol> {
     fate: Random,
     /// Whoever draws what operators do.
     operator: Random,
+    /// Whoever draws harm.
+    harmer: Random,
+    /// More clients than usual ask until then.
+    overload_until: Time,
     /// Calls and answers so far: the clock of the history.
     moments: u64,
     /// Requests of clients so far.
@@ -62,6 +70,8 @@ struct Node<R: Replica> {
     backlog: Option<VecDeque<Event>>,
     /// It stays down for good.
     is_left_down: bool,
+    /// It takes everything in so much later.
+    lag: Option<Duration>,
 }
 
 enum State<R: Replica> {
@@ -139,9 +149,25 @@ impl<P: Protocol> World<P> {
             calm_at,
             fate,
             operator,
+            harmer: Random::new(0),
+            overload_until: Time::ZERO,
             moments: 0,
             calls: 0,
         }
+    }
+
+    /// Makes ready for harm, if there is to be some. It has draws of its own.
+    pub(crate) fn expect_harm(&mut self, mut random: Random) {
+        if self.shared.profile.harms.is_none() {
+            return;
+        }
+        let founders: Vec<NodeId> = self.shared.founding.voters().nodes();
+        let extra = (0..OVERLOAD_CLIENTS)
+            .map(|_| Client::new(&founders, &self.shared.profile.load, random.fork()));
+        self.clients.extend(extra);
+        self.harmer = random;
+        let soon = Time::ZERO + self.shared.profile.timing.election_timeout;
+        self.shared.queue.push(soon, Event::Harm);
     }
 
     /// Lives until the end, or until the first violation.
@@ -162,7 +188,7 @@ impl<P: Protocol> World<P> {
             self.hand_out_replies();
         }
         if self.shared.checker.violations().is_empty() {
-            if self.stage != Stage::Over {
+            if self.stage != Stage::Over && !self.is_beyond_help() {
                 let detail = self.what_is_missing();
                 self.shared.checker.report(Invariant::Liveness, detail);
             }
@@ -187,6 +213,18 @@ impl<P: Protocol> World<P> {
             }
             return;
         }
+        let event = match event {
+            Event::Late { event, .. } => *event,
+            event => {
+                let slow = event.needs().and_then(|node| Some((node, self.nodes[node].lag?)));
+                if let Some((node, lag)) = slow {
+                    let event = Box::new(event);
+                    self.shared.queue.push(self.shared.now + lag, Event::Late { node, event });
+                    return;
+                }
+                event
+            }
+        };
         self.shared.trace.word(self.shared.now.nanos());
         match event {
             Event::Deliver { to, from, number, bytes } => {
@@ -219,6 +257,9 @@ impl<P: Protocol> World<P> {
             }
             Event::Mend(cut) => self.shared.network.mend(&cut),
             Event::Fault => self.strike(),
+            Event::Harm => self.harm(),
+            Event::Brisk { node } => self.nodes[node].lag = None,
+            Event::Late { .. } => unreachable!("it was opened above"),
             Event::Operate => self.operate(),
             Event::Think { client } => self.think(client),
             Event::GiveUp { client, request } => self.give_up(client, request),
@@ -259,6 +300,7 @@ impl<P: Protocol> World<P> {
         match death {
             Death::Full => self.shared.mark(Mark::DiskFull),
             Death::Failed => self.shared.mark(Mark::DiskFailed),
+            Death::Damaged => self.shared.mark(Mark::DamageFound),
             Death::Wrong => return,
         }
         self.shared.note(node, || format!("ends itself: its disk is {death:?}"));
@@ -308,13 +350,15 @@ impl<P: Protocol> World<P> {
             return;
         }
         place.disk.start(Lane::Log);
-        match Starting::open(&mut self.shared, &self.protocol, node, &place.disk) {
+        let disk = (&place.disk, self.shared.is_damaged[node]);
+        match Starting::open(&mut self.shared, &self.protocol, node, disk) {
             Ok(starting) => {
                 place.state = State::Starting(Box::new(starting));
                 let at = self.shared.now + self.shared.latency(node, Lane::Log);
                 self.shared.queue.push(at, Event::Started { node, life });
             }
             Err(Death::Wrong) => {}
+            Err(Death::Damaged) => self.found_damage(node),
             Err(Death::Full | Death::Failed) => {
                 self.shared.mark(Mark::StartFailed);
                 place.disk.end(Ending::Process);
@@ -368,6 +412,7 @@ impl<R: Replica> Node<R> {
             state: State::Down,
             backlog: None,
             is_left_down: false,
+            lag: None,
         }
     }
 

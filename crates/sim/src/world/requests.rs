@@ -14,10 +14,15 @@ use crate::shared::{Event, Reply};
 /// A client catches up at most on what it could not ask for so long.
 const ARREARS_MAX: Duration = Duration::from_secs(60);
 
+/// Under an overload the extra clients ask so soon after an answer.
+const OVERLOAD_PAUSE: Duration = Duration::from_millis(1);
+
 /// What clients do, and what they must see.
 impl<P: Protocol> World<P> {
     pub(super) fn think(&mut self, client: usize) {
-        if matches!(self.stage, Stage::Settling | Stage::Over) {
+        let is_extra = client >= self.shared.profile.load.clients;
+        let is_over = is_extra && self.shared.now >= self.overload_until;
+        if is_over || matches!(self.stage, Stage::Settling | Stage::Over) {
             return;
         }
         let node = self.clients[client].node;
@@ -81,6 +86,7 @@ impl<P: Protocol> World<P> {
     fn next_request(&self, client: usize, then: Time) -> Time {
         match self.shared.profile.load.period {
             None => then,
+            Some(_) if client >= self.shared.profile.load.clients => then,
             Some(_) => self.shared.now.max(self.clients[client].due),
         }
     }
@@ -96,6 +102,8 @@ impl<P: Protocol> World<P> {
             let load = &self.shared.profile.load;
             let think = self.clients[client].random.duration(Duration::ZERO, load.think);
             let pause = if reply == Reply::Refused { load.think } else { think };
+            let is_extra = client >= load.clients;
+            let pause = if is_extra { OVERLOAD_PAUSE } else { pause };
             let at = self.next_request(client, self.shared.now + pause);
             self.shared.queue.push(at, Event::Think { client });
         }
