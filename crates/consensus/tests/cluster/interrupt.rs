@@ -1,6 +1,6 @@
-//! A change of members and a transfer of the leadership, struck at every message: whatever is lost
-//! or dies at whichever moment, the group must serve again, whole, with the members from before or
-//! those from after, and with nothing lost.
+//! A change of members, a snapshot on its way and a transfer of the leadership, struck at every
+//! message: whatever is lost or dies at whichever moment, the group must serve again, whole, with
+//! the members from before or those from after, and with nothing lost.
 
 use std::time::Duration;
 
@@ -22,6 +22,9 @@ enum Work {
     Promote,
     /// The leader hands over to a follower that lags behind.
     HandOver,
+    /// A follower comes back that lacks what the log does not hold any more: it is sent a snapshot,
+    /// in pieces.
+    CatchUp,
 }
 
 /// What befalls a message, and those around it.
@@ -37,8 +40,14 @@ enum Blow {
     KillsAll,
 }
 
-const WORKS: [Work; 5] =
-    [Work::ReplaceLeader, Work::ReplaceFollower, Work::LeaveOne, Work::Promote, Work::HandOver];
+const WORKS: [Work; 6] = [
+    Work::ReplaceLeader,
+    Work::ReplaceFollower,
+    Work::LeaveOne,
+    Work::Promote,
+    Work::HandOver,
+    Work::CatchUp,
+];
 const BLOWS: [Blow; 7] = [
     Blow::Loses,
     Blow::Repeats,
@@ -61,7 +70,10 @@ impl<P: Protocol> Cluster<P> {
     fn at_work(work: Work, bug: Option<Bug>) -> Self {
         let mut cluster = Self { bug, ..Self::default() };
         let nodes = if work == Work::LeaveOne { 2 } else { 3 };
-        cluster.build(nodes, 1, Options { bug, ..Options::default() }, 64);
+        let catches_up = work == Work::CatchUp;
+        let keep_bytes = if catches_up { 0 } else { Options::default().keep_bytes };
+        let chunk_bytes = if catches_up { 8 } else { 64 };
+        cluster.build(nodes, 1, Options { bug, keep_bytes, ..Options::default() }, chunk_bytes);
         cluster.tick(&[Node(node(1))], Member::wake_at).expect("there is such a node");
         cluster.stabilize().expect("it comes to rest");
         let n1 = Node(node(1));
@@ -87,6 +99,17 @@ impl<P: Protocol> Cluster<P> {
                 cluster.settle_at(n1, |member| member.propose(&commands)).expect("n1 lives");
                 let to = node(3);
                 cluster.settle_at(n1, |member| member.transfer(to)).expect("n1 lives");
+            }
+            Work::CatchUp => {
+                cluster.kill(node(3));
+                let commands = ["x=1", "a=1", "b=2", "c=3", "d=4", "e=5"].map(str::to_owned);
+                cluster.settle_at(n1, |member| member.propose(&commands)).expect("n1 lives");
+                cluster.stabilize().expect("it comes to rest");
+                cluster.settle_at(n1, |member| member.snapshot()).expect("n1 lives");
+                let options = cluster.options.clone();
+                cluster.members.get_mut(&node(3)).expect("it waits").start(&options);
+                let beat = |member: &Member<P>| member.now() + Duration::from_millis(100);
+                cluster.tick(&[n1], beat).expect("n1 lives");
             }
         }
         cluster
@@ -218,7 +241,12 @@ fn strike_everywhere<P: Protocol>(bug: Option<Bug>) -> usize {
         let count = before.work_on(None);
         assert_eq!(before.flaw(), None, "{work:?}, undisturbed");
         let done = before.chosen_members();
-        assert_eq!(begun == done, work == Work::HandOver, "{work:?} does what it should");
+        if work == Work::CatchUp {
+            let status = before.members[&node(3)].status().expect("it lives");
+            assert!(status.begin.index > Index::ZERO, "it goes on from a snapshot");
+        }
+        let keeps_members = matches!(work, Work::HandOver | Work::CatchUp);
+        assert_eq!(begun == done, keeps_members, "{work:?} does what it should");
         for (blow, number) in BLOWS.iter().flat_map(|blow| (0..count).map(move |n| (*blow, n))) {
             let mut cluster = Cluster::<P>::at_work(work, bug);
             cluster.work_on(Some((blow, number)));
@@ -229,7 +257,7 @@ fn strike_everywhere<P: Protocol>(bug: Option<Bug>) -> usize {
             let settled = cluster.chosen_members();
             assert!(settled == begun || settled == done, "{what}");
             assert!(!decided || settled == done, "what was decided is done: {what}");
-            if work == Work::HandOver {
+            if keeps_members {
                 let lost = cluster
                     .chosen
                     .values()
@@ -243,10 +271,10 @@ fn strike_everywhere<P: Protocol>(bug: Option<Bug>) -> usize {
 }
 
 #[test]
-fn whatever_interrupts_a_change_or_a_transfer_the_group_serves_again() {
+fn whatever_interrupts_a_change_or_a_snapshot_or_a_transfer_the_group_serves_again() {
     for strikes in [strike_everywhere::<Terms>(None), strike_everywhere::<Ballots>(None)] {
         println!("{strikes} strikes");
-        assert!(strikes > 500, "only {strikes}: there is nothing to interrupt");
+        assert!(strikes > 600, "only {strikes}: there is nothing to interrupt");
     }
 }
 
