@@ -1,6 +1,7 @@
 use crate::changes::Change;
 use crate::history::{History, Version};
 use crate::keyspace::Keyspace;
+use crate::planted::{Bug, has};
 use crate::range::{bounds, key_value};
 use crate::{Key, KeyValue, Rejection, Value};
 
@@ -72,10 +73,10 @@ impl Keyspace {
         &self,
         revision: i64,
     ) -> Result<impl Iterator<Item = Happened<'_>>, Rejection> {
-        if revision < self.state.compacted {
+        if revision < self.state.compacted && !has(Bug::WatchesMissCompaction) {
             return Err(Rejection::Compacted);
         }
-        let changes = self.changes.since(revision);
+        let changes = self.changes.since(revision + i64::from(has(Bug::WatchesSkip)));
         Ok(changes.map(|change| Happened { keyspace: self, change }))
     }
 }

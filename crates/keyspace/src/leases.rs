@@ -2,6 +2,7 @@ use imbl::OrdSet;
 
 use crate::keyspace::Keyspace;
 use crate::lease::{LEASE_SIZE, Lease, TIED_SIZE};
+use crate::planted::{Bug, has};
 use crate::txn::Transaction;
 use crate::{Key, Rejection, Reply};
 
@@ -69,7 +70,9 @@ impl Keyspace {
         });
         let keys = lease.into_keys();
         self.size -= TIED_SIZE * keys.len() as u64;
-        Transaction::delete_all(self, keys);
+        if !has(Bug::KeepsLeasedKeys) {
+            Transaction::delete_all(self, keys);
+        }
         true
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 use althing_core::Time;
 
 use crate::lease::LEASES_MAX;
+use crate::planted::{Bug, has};
 use crate::{Command, Lease};
 
 /// The clock of the leases, which only the leader runs.
@@ -111,7 +112,8 @@ impl Lessor {
         let clock = self.leases.get_mut(&id).filter(|clock| !clock.is_ending)?;
         self.due.remove(&(clock.next(), id));
         clock.deadline = now + seconds(clock.ttl);
-        let must_note = clock.noting > 0 || clock.noted < clock.ttl;
+        let knows_less = clock.noting > 0 || clock.noted < clock.ttl;
+        let must_note = knows_less && !has(Bug::SkipsNotes);
         self.due.insert((clock.next(), id));
         Some(Timed { ttl: clock.ttl, remaining: clock.ttl, must_note })
     }
@@ -165,7 +167,8 @@ impl Lessor {
     }
 
     fn start(&mut self, now: Time, id: i64, ttl: i64, remaining: i64) {
-        let deadline = now + seconds(remaining);
+        let share = if has(Bug::ExpiresEarly) { 2 } else { 1 };
+        let deadline = now + seconds(remaining) / share;
         let (noted, noting, is_ending) = (remaining, 0, false);
         let clock = Clock { ttl, deadline, noted, noting, is_ending };
         self.ended(id);

@@ -20,6 +20,16 @@ pub enum Bug {
     SweepsTheLiving,
     /// A snapshot forgets when a key was created.
     SnapshotsForgetCreation,
+    /// A watch is not told of the revision that it begins with.
+    WatchesSkip,
+    /// A watch is not told that history was compacted away under it.
+    WatchesMissCompaction,
+    /// The clock gives a lease half of its time.
+    ExpiresEarly,
+    /// A lease is called kept alive though the log knows of less.
+    SkipsNotes,
+    /// The keys of a lease outlive it.
+    KeepsLeasedKeys,
 }
 
 #[cfg(feature = "planted-bugs")]

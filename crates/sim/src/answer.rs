@@ -8,6 +8,11 @@ pub(crate) fn key_name(key: u32) -> String {
     format!("key-{key}")
 }
 
+/// The name of the key that is tied to a lease.
+pub(crate) fn lease_key(lease: i64) -> String {
+    format!("lease-{lease}")
+}
+
 /// A value as it stands in the store: the number, and what makes it long.
 pub(crate) fn value_text(value: u64, bytes: usize) -> String {
     let mut text = format!("{value} ");

@@ -33,6 +33,10 @@ pub enum ServerBug {
     RefusesUnknown,
     /// A snapshot that was received is not taken for the state.
     InstallsNothing,
+    /// The clock of the leases begins with an election, whatever is not applied yet.
+    TimesEarly,
+    /// A lease is called kept alive by a server that may not lead any more.
+    RenewsUnconfirmed,
 }
 
 impl Bug {

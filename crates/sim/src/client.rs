@@ -30,6 +30,8 @@ pub(crate) enum Ask {
     Read,
     /// To write.
     Write(Command),
+    /// To keep a lease alive.
+    Renew(i64),
 }
 
 /// What a client wants.

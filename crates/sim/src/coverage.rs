@@ -151,11 +151,21 @@ pub enum Mark {
     SnapshotRefused,
     /// So many disks were lost that the cluster could not go on, and did not pretend to.
     QuorumLost,
+    /// A watch went on at another node.
+    WatchResumed,
+    /// A watch was told that what it wanted to know was compacted away.
+    WatchCompacted,
+    /// A lease was granted or kept alive.
+    LeaseHeld,
+    /// The time that a lease has was noted in the log.
+    LeaseNoted,
+    /// A lease was over.
+    LeaseEnded,
 }
 
 impl Mark {
     /// All of them, in order.
-    pub const ALL: [Self; 73] = [
+    pub const ALL: [Self; 78] = [
         Self::MessageLost,
         Self::MessageDuplicated,
         Self::MessageReordered,
@@ -229,6 +239,11 @@ impl Mark {
         Self::DamageHarmless,
         Self::SnapshotRefused,
         Self::QuorumLost,
+        Self::WatchResumed,
+        Self::WatchCompacted,
+        Self::LeaseHeld,
+        Self::LeaseNoted,
+        Self::LeaseEnded,
     ];
 
     /// The class of faults that brings it about, if it is one.

@@ -4,10 +4,11 @@
 //! log and snapshots, the same keyspace. Around them stands a world that is made up: a network that
 //! loses, repeats, delays and reorders messages and comes apart; disks that lose and tear what was
 //! not synced, fill up, fail and rot; clocks that drift and leap; processes that die at any moment,
-//! are slow or not scheduled for a while; operators who add, remove and replace members all the while. All of it is
-//! drawn from the seed, so a life that went wrong can be lived again, step for step. Checkers look
-//! on: after every step at what must always hold ([`Invariant`]), at the end at what clients saw
-//! ([`linearizability`]), and at whether the cluster works again once nothing goes wrong any more.
+//! are slow or not scheduled for a while; operators who add, remove and replace members all the
+//! while. All of it is drawn from the seed, so a life that went wrong can be lived again, step for
+//! step. Checkers look on: after every step at what must always hold ([`Invariant`]), at the end at
+//! what clients saw ([`linearizability`]), and at whether the cluster works again once nothing goes
+//! wrong any more.
 //!
 //! ```
 //! let outcome = althing_sim::run(7, &althing_sim::Options::default());
@@ -32,6 +33,7 @@ mod envelope;
 mod fault;
 mod fold;
 mod invariants;
+mod leases;
 mod minimise;
 mod network;
 mod options;
@@ -44,6 +46,7 @@ mod server;
 mod shared;
 mod starting;
 mod timeline;
+mod watches;
 mod world;
 
 pub use bug::{Bug, ServerBug};
@@ -77,6 +80,17 @@ pub fn run(seed: u64, options: &Options) -> Outcome {
     }
 }
 
+/// Lives the life that these bytes are, whatever they are: the first eight are the seed, the lowest
+/// first, and the others say which of the faults that it draws happen, as in
+/// [`Schedule::from_bytes`]. Fewer than eight are followed by zeros.
+pub fn run_bytes(bytes: &[u8], options: &Options) -> Outcome {
+    let (head, rest) = bytes.split_at(bytes.len().min(8));
+    let mut seed = [0; 8];
+    seed[..head.len()].copy_from_slice(head);
+    let schedule = Some(Schedule::from_bytes(rest));
+    run(u64::from_le_bytes(seed), &Options { schedule, ..options.clone() })
+}
+
 /// As [`run`], with another protocol: `protocol` makes it from the sizes and times that were drawn
 /// for this life.
 pub fn run_with<P: Protocol>(
@@ -100,6 +114,9 @@ const LEASES: u64 = 0x6c65_6173_6521_0000;
 /// Sets the draws of harm apart from all others.
 const HARMS: u64 = 0x6861_726d_6861_726d;
 
+/// Sets the draws of those who hold leases apart from all others.
+const HOLDERS: u64 = 0x6c65_6173_6573_2121;
+
 fn live<P: Protocol>(
     seed: u64,
     options: &Options,
@@ -119,6 +136,9 @@ fn live<P: Protocol>(
     bug::plant(options.bug);
     let mut world = World::new(protocol, nodes, options, profile, timeline, &mut random);
     world.expect_harm(Random::new(seed ^ HARMS).fork());
+    if options.leases {
+        world.expect_holders(Random::new(seed ^ HOLDERS));
+    }
     let lived = catch_unwind(AssertUnwindSafe(|| world.live()));
     bug::plant(None);
     if let Err(panic) = lived {

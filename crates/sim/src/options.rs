@@ -23,6 +23,8 @@ pub struct Options {
     pub faults: FaultSet,
     /// Of all that was drawn, what happens. `None`, the default: all of it.
     pub schedule: Option<Schedule>,
+    /// Whether half of the lives see leases held. Default true.
+    pub leases: bool,
     /// Whether to report also what has done no harm yet but can, such as an entry that is called
     /// committed while someone can be elected who lacks it. Default true.
     pub is_eager: bool,
@@ -67,6 +69,7 @@ impl Default for Options {
             operations: None,
             faults: FaultSet::ALL,
             schedule: None,
+            leases: true,
             is_eager: true,
             diary: Diary::OfViolations,
             diary_lines: 200,

@@ -10,6 +10,7 @@ use crate::coverage::{Coverage, Mark};
 use crate::disk::{Ending, Lane};
 use crate::fold::Fold;
 use crate::invariants::Checker;
+use crate::leases::Leases;
 use crate::linearizability::Observed;
 use crate::network::{Cut, Fate, Network};
 use crate::profile::Profile;
@@ -17,6 +18,7 @@ use crate::protocol::Law;
 use crate::queue::Queue;
 use crate::schedule::Mishaps;
 use crate::timeline::{Did, Timeline};
+use crate::watches::Watches;
 use crate::{Bug, Diary, Fault, Options, ServerBug};
 
 /// What will happen.
@@ -48,6 +50,8 @@ pub(crate) enum Event {
     Fault,
     /// Something is harmed.
     Harm,
+    /// A holder of leases does something.
+    Hold,
     /// A node is slow no more.
     Brisk { node: usize },
     /// Something happens at a slow node, so much later than it should.
@@ -100,6 +104,8 @@ pub(crate) struct Shared {
     pub(crate) network: Network,
     pub(crate) checker: Checker,
     pub(crate) mishaps: Mishaps,
+    pub(crate) watches: Watches,
+    pub(crate) leases: Leases,
     pub(crate) coverage: Coverage,
     pub(crate) timeline: Timeline,
     pub(crate) trace: Fold,
@@ -148,6 +154,8 @@ impl Shared {
             network: Network::new(count, profile.weather, random.fork()),
             checker: Checker::new(&ids, &founding, law, options.is_eager),
             mishaps: Mishaps::new(options.faults, options.schedule.clone(), is_told),
+            watches: Watches::new(count),
+            leases: Leases::new(profile.drift_max),
             coverage: Coverage::default(),
             timeline,
             trace: Fold::new(),

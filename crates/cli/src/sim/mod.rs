@@ -43,8 +43,8 @@ pub(crate) struct SimArguments {
     /// default [default: each seed chooses hectic clients and impatient nodes]
     #[arg(long, value_name = "PER_SECOND", value_parser = parse_operations)]
     operations: Option<NonZero<u32>>,
-    /// Fail if there is a fault or a branch of recovery that no life met; always so from 10000 lives
-    /// on in which everything can go wrong
+    /// Fail if there is a fault or a branch of recovery that no life met; always so from 10000
+    /// lives on in which everything can go wrong
     #[arg(long)]
     coverage: bool,
     /// How many lives at a time [default: one for each core]
@@ -74,7 +74,7 @@ impl FromStr for Seeds {
 /// As many lives must have met everything there is to meet.
 const COVERED_BY: u64 = 10_000;
 /// As many lives are spent on finding out which faults it takes.
-const MINIMISING_LIVES: u32 = 300;
+const MINIMISING_LIVES: u32 = 1_000;
 
 fn after_help() -> String {
     let names: Vec<&str> = Fault::ALL.iter().map(|fault| fault.name()).collect();
@@ -264,8 +264,8 @@ mod tests {
             operations: NonZero::new(10),
             ..Options::default()
         };
-        let expected = "althing sim --seeds 7 --protocol paxos --nodes 5 --faults loss,pause --storm \
-                        90s --operations 10";
+        let expected = "althing sim --seeds 7 --protocol paxos --nodes 5 --faults loss,pause \
+                        --storm 90s --operations 10";
         assert_eq!(again(7, &options), expected);
         assert_eq!(again(7, &Options::default()), "althing sim --seeds 7");
     }

@@ -368,7 +368,7 @@ impl<P: Protocol> Machine<P> {
             if node == own { u64::MAX } else { progress.get(&node).map_or(0, |p| p.round) }
         };
         let Some(reached) = self.deciding.reached(answered) else { return };
-        let reached = reached + u64::from(reuses);
+        let reached = reached.saturating_add(u64::from(reuses));
         let round = if unconfirmed { u64::MAX } else { reached };
         let served: Vec<Read> = leader.reads.confirm(round).collect();
         served.into_iter().for_each(|read| self.serve(read));

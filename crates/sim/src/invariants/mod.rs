@@ -55,6 +55,10 @@ pub enum Invariant {
     ProposalOutcome,
     /// What clients saw can be explained by one store that does one thing at a time.
     Linearizability,
+    /// A watch is told everything, once, in order.
+    Watch,
+    /// A lease never ends before its time, its keys end with it, and nothing revives it.
+    Lease,
     /// Once the faults have stopped, the cluster works.
     Liveness,
     /// As long as a leader may read by lease, nobody else is elected.
@@ -79,6 +83,8 @@ impl fmt::Display for Invariant {
             Self::Recovery => "Recovery",
             Self::ProposalOutcome => "Proposal Outcome",
             Self::Linearizability => "Linearizability",
+            Self::Watch => "Watch",
+            Self::Lease => "Lease",
             Self::Liveness => "Liveness",
             Self::Lease => "Lease",
             Self::Assertion => "Assertion",

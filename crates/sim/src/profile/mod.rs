@@ -117,7 +117,8 @@ fn one_of<T: Copy>(random: &mut Random, choices: &[T]) -> T {
     choices[random.below(choices.len() as u64) as usize]
 }
 
-/// Under an even load it takes so many times as long, in election timeouts, until something happens.
+/// Under an even load it takes so many times as long, in election timeouts, until something
+/// happens.
 const EVEN_PAUSES: u32 = 5;
 
 /// What a life is mostly about.
@@ -223,8 +224,8 @@ impl Profile {
         self.has_leases = random.chance(0.33) && !leaps;
     }
 
-    /// The load of a service at rest. Something goes wrong about every 5 to 40 s then, each time for
-    /// up to 5 s, operators come as often, and a step in the middle of which a node dies is ten
+    /// The load of a service at rest. Something goes wrong about every 5 to 40 s then, each time
+    /// for up to 5 s, operators come as often, and a step in the middle of which a node dies is ten
     /// times as rare as in a storm: or there would be no service most of the time.
     fn even_out(&mut self, operations: NonZero<u32>) {
         let clients = u32::try_from(self.load.clients).expect("there are few clients");

@@ -1,3 +1,4 @@
+mod lessor;
 mod snapshots;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -12,7 +13,7 @@ use althing_core::{
     Ballot, Configuration, DiskError, DiskErrorKind, Entry, Index, LogId, NodeId, Op, Outbox,
     Payload, Record, Time,
 };
-use althing_keyspace::{Keyspace, Range};
+use althing_keyspace::{Command, Keyspace, Lessor, Range, Reply as KeyspaceReply};
 use althing_storage::{SnapshotStore, Wal, WalError};
 
 use self::snapshots::{Job, Worked};
@@ -26,6 +27,7 @@ use crate::invariants::Invariant;
 use crate::linearizability::Observed;
 use crate::shared::{Event, Reply, Shared};
 use crate::starting::{Starting, restore};
+use crate::watches::Met;
 use crate::world::Order;
 use crate::{Fault, Protocol, ServerBug};
 
@@ -65,6 +67,11 @@ pub(crate) struct Server<R: Replica> {
     proposals: BTreeMap<ProposalId, (usize, Ballot)>,
     /// Reads that wait for the leader's word.
     reads: BTreeMap<ReadId, (usize, u32)>,
+    /// Renewals of leases that wait for the word that this server leads.
+    confirms: BTreeMap<ReadId, usize>,
+    lessor: Lessor,
+    /// The clock of the leases proposes nothing before.
+    lessor_pause: Time,
     /// Reads that wait until this much is applied.
     ready: Vec<(Index, usize, u32)>,
 }
@@ -150,6 +157,9 @@ impl<R: Replica> Server<R> {
             is_removed: false,
             proposals: BTreeMap::new(),
             reads: BTreeMap::new(),
+            confirms: BTreeMap::new(),
+            lessor: Lessor::default(),
+            lessor_pause: Time::ZERO,
             ready: Vec::new(),
         }
     }
@@ -196,6 +206,7 @@ impl<R: Replica> Server<R> {
         let reads = self.reads.into_values().map(|(request, _)| request);
         proposals
             .chain(reads)
+            .chain(self.confirms.into_values())
             .chain(self.ready.into_iter().map(|(_, request, _)| request))
             .collect()
     }
@@ -235,10 +246,7 @@ impl<R: Replica> Server<R> {
         ask: &Ask,
     ) -> Result<(), Death> {
         let now = self.clock.show(shared.now);
-        // Numbers are never used twice, in whatever life, and only grow.
-        self.numbers += 1;
-        let life = if shared.has(ServerBug::ReusesNumbers) { 0 } else { self.life };
-        let number = life << 32 | self.numbers;
+        let number = self.number(shared);
         match ask {
             Ask::Read => {
                 if self.leader.is_some_and(|leader| leader != self.id) {
@@ -247,23 +255,33 @@ impl<R: Replica> Server<R> {
                 self.reads.insert(ReadId(number), (request, key));
                 self.replica.read(now, ReadId(number));
             }
-            Ask::Write(command) => {
-                let id = ProposalId(number);
-                match self.replica.propose(now, id, Envelope::seal(self.id, id, command)) {
-                    Ok(ballot) => {
-                        if ballot.node != Some(self.id) {
-                            shared.mark(Mark::ProposalForwarded);
-                        }
-                        self.proposals.insert(id, (request, ballot));
-                    }
-                    Err(_) => {
-                        shared.mark(Mark::ProposalRefused);
-                        shared.replies.push((request, Reply::Refused));
-                    }
-                }
-            }
+            Ask::Write(command) => self.propose(shared, request, number, command),
+            Ask::Renew(lease) => self.renew(shared, request, number, *lease),
         }
         self.go_on(shared)
+    }
+
+    /// Numbers are never used twice, in whatever life, and only grow.
+    fn number(&mut self, shared: &Shared) -> u64 {
+        self.numbers += 1;
+        let life = if shared.has(ServerBug::ReusesNumbers) { 0 } else { self.life };
+        life << 32 | self.numbers
+    }
+
+    fn propose(&mut self, shared: &mut Shared, request: usize, number: u64, command: &Command) {
+        let (now, id) = (self.clock.show(shared.now), ProposalId(number));
+        match self.replica.propose(now, id, Envelope::seal(self.id, id, command)) {
+            Ok(ballot) => {
+                if ballot.node != Some(self.id) {
+                    shared.mark(Mark::ProposalForwarded);
+                }
+                self.proposals.insert(id, (request, ballot));
+            }
+            Err(_) => {
+                shared.mark(Mark::ProposalRefused);
+                shared.replies.push((request, Reply::Refused));
+            }
+        }
     }
 
     /// The members, as far as this node knows.
@@ -345,6 +363,7 @@ impl<R: Replica> Server<R> {
 
     /// Carries out what the replica wants, and gives the other threads their work.
     fn go_on(&mut self, shared: &mut Shared) -> Result<(), Death> {
+        self.lease_clock_acts(shared);
         let mut outputs = std::mem::take(&mut self.outputs);
         self.replica.drain(self.clock.show(shared.now), &mut outputs);
         let status = self.replica.status();
@@ -368,7 +387,8 @@ impl<R: Replica> Server<R> {
         }
         self.write_log(shared)?;
         self.work(shared)?;
-        let wake = self.clock.reaches(self.replica.wake_at());
+        let lessor = self.lessor.wake_at().max(self.lessor_pause);
+        let wake = self.clock.reaches(self.replica.wake_at().min(lessor));
         if wake < self.alarm {
             self.alarm = wake.max(shared.now + std::time::Duration::from_nanos(1));
             let (node, life) = (self.node, self.life);
@@ -379,15 +399,7 @@ impl<R: Replica> Server<R> {
 
     fn carry_out(&mut self, shared: &mut Shared, output: Output<R::Message>) -> Result<(), Death> {
         match output {
-            Output::Persist { op, records } => {
-                if shared.checker.issued(self.id, op, &records) {
-                    shared.mark(Mark::ConflictTruncated);
-                }
-                if shared.has(ServerBug::SendsEarly) {
-                    self.outbox.persisted(op);
-                }
-                self.log_queue.push((op, records));
-            }
+            Output::Persist { op, records } => self.persist(shared, op, records),
             Output::Send(message) => self.outbox.push(message),
             // The committed entries are taken once all outputs are carried out.
             Output::Commit { .. } => {}
@@ -396,6 +408,9 @@ impl<R: Replica> Server<R> {
                 self.refuse(shared, id);
             }
             Output::ReadReady { id, index } => {
+                if let Some(request) = self.confirms.remove(&id) {
+                    shared.replies.push((request, Reply::DoneUnobserved));
+                }
                 if let Some((request, key)) = self.reads.remove(&id) {
                     self.ready.push((index, request, key));
                     self.answer_reads(shared);
@@ -406,9 +421,10 @@ impl<R: Replica> Server<R> {
                     ReadRefusal::NoLeader => Mark::ReadRefused,
                     ReadRefusal::Deposed => Mark::ReadDeposed,
                 });
-                if let Some((request, _)) = self.reads.remove(&id) {
-                    shared.replies.push((request, Reply::Refused));
-                }
+                let confirms = self.confirms.remove(&id);
+                let reads = self.reads.remove(&id).map(|(request, _)| request);
+                let refused = confirms.into_iter().chain(reads);
+                shared.replies.extend(refused.map(|request| (request, Reply::Refused)));
             }
             Output::LoadChunk { to, snapshot: id, offset } => {
                 self.jobs.push_back(Job::Load { to, id, offset });
@@ -428,6 +444,11 @@ impl<R: Replica> Server<R> {
                 shared.note(self.node, || format!("has members {configuration} by {index}"));
             }
             Output::Leader { epoch, leader } => {
+                // Whose clock counts shows when an entry of the new leadership is applied.
+                self.lessor.end();
+                if shared.has(ServerBug::TimesEarly) && leader == Some(self.id) {
+                    self.lease_clock_begins(shared);
+                }
                 let led = std::mem::replace(&mut self.leader, leader) == Some(self.id);
                 let status = self.replica.status();
                 if led && leader != Some(self.id) {
@@ -450,6 +471,16 @@ impl<R: Replica> Server<R> {
         Ok(())
     }
 
+    fn persist(&mut self, shared: &mut Shared, op: Op, records: Vec<Record>) {
+        if shared.checker.issued(self.id, op, &records) {
+            shared.mark(Mark::ConflictTruncated);
+        }
+        if shared.has(ServerBug::SendsEarly) {
+            self.outbox.persisted(op);
+        }
+        self.log_queue.push((op, records));
+    }
+
     fn refuse(&mut self, shared: &mut Shared, id: ProposalId) {
         shared.checker.proposal_refused(self.id, id);
         if let Some((request, _)) = self.proposals.remove(&id) {
@@ -468,6 +499,14 @@ impl<R: Replica> Server<R> {
             assert!(!entries.is_empty(), "{} has not committed {to}", self.id);
         }
         self.answer_reads(shared);
+        match shared.watches.read(self.node, &self.keyspace) {
+            Ok(Met::Nothing) => {}
+            Ok(Met::Compacted) => shared.mark(Mark::WatchCompacted),
+            Err(why) => {
+                let detail = format!("on {}: {why}", self.id);
+                shared.checker.report(Invariant::Watch, detail);
+            }
+        }
         let due = self.snapshotted.plus(shared.profile.sizes.snapshot_every);
         if self.applied.index >= due
             && let Some(configuration) = self.replica.configuration_at(self.applied.index)
@@ -492,6 +531,9 @@ impl<R: Replica> Server<R> {
                     return Err(Death::Wrong);
                 };
                 let reply = self.keyspace.apply(index, command);
+                if let Ok(reply) = &reply {
+                    self.lease_clock_learns(shared, reply);
+                }
                 shared.checker.proposal_applied(origin, id, index);
                 if origin == self.id
                     && let Some((request, _)) = self.proposals.remove(&id)
@@ -501,16 +543,20 @@ impl<R: Replica> Server<R> {
             }
         }
         self.applied = entry.id;
+        shared.watches.applied(&self.keyspace);
         shared.checker.applied(self.id, entry, self.keyspace.applied_hash());
         shared.note(self.node, || format!("applies {}", entry.id));
         if let Some((request, reply)) = answer {
-            let reply = reply.map_or(Reply::DoneUnobserved, observed);
-            if reply == Reply::DoneUnobserved {
+            if matches!(reply, Ok(KeyspaceReply::Compact { .. })) {
                 shared.mark(Mark::Compacted);
             }
+            let reply = reply.map_or(Reply::DoneUnobserved, observed);
             shared.replies.push((request, reply));
         }
         if entry.payload == Payload::Opening {
+            if self.leads() && entry.id.ballot == self.replica.status().promise {
+                self.lease_clock_begins(shared);
+            }
             // What was submitted under an earlier ballot and is not here by now never will be.
             let lost: Vec<ProposalId> = self
                 .proposals

@@ -124,6 +124,7 @@ impl<P: Protocol> World<P> {
 
     fn leap(&mut self, node: usize) {
         self.shared.mark(Mark::ClockJump);
+        self.shared.leases.leapt();
         let most = self.harms().leap_max;
         let leap = self.harmer.duration(Duration::ZERO, most);
         let place = &mut self.nodes[node];

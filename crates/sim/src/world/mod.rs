@@ -1,9 +1,12 @@
 mod fate;
 mod harm;
+mod holders;
 mod operator;
 mod requests;
 
 pub(crate) use operator::Order;
+
+use holders::Holders;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -50,6 +53,8 @@ pub(crate) struct World<P: Protocol> {
     fate: Random,
     /// Whoever draws what operators do.
     operator: Random,
+    /// Those who hold leases, if any do.
+    holders: Option<Holders>,
     /// Whoever draws harm.
     harmer: Random,
     /// More clients than usual ask until then.
@@ -149,6 +154,7 @@ impl<P: Protocol> World<P> {
             calm_at,
             fate,
             operator,
+            holders: None,
             harmer: Random::new(0),
             overload_until: Time::ZERO,
             moments: 0,
@@ -168,6 +174,15 @@ impl<P: Protocol> World<P> {
         self.harmer = random;
         let soon = Time::ZERO + self.shared.profile.timing.election_timeout;
         self.shared.queue.push(soon, Event::Harm);
+    }
+
+    /// In half of all lives leases are held.
+    pub(crate) fn expect_holders(&mut self, mut random: Random) {
+        if random.chance(0.5) {
+            self.holders = Some(Holders::new(random));
+            let soon = Time::ZERO + self.shared.profile.timing.election_timeout;
+            self.shared.queue.push(soon, Event::Hold);
+        }
     }
 
     /// Lives until the end, or until the first violation.
@@ -258,6 +273,7 @@ impl<P: Protocol> World<P> {
             Event::Mend(cut) => self.shared.network.mend(&cut),
             Event::Fault => self.strike(),
             Event::Harm => self.harm(),
+            Event::Hold => self.hold(),
             Event::Brisk { node } => self.nodes[node].lag = None,
             Event::Late { .. } => unreachable!("it was opened above"),
             Event::Operate => self.operate(),
@@ -325,6 +341,9 @@ impl<P: Protocol> World<P> {
             State::Down => return,
             State::Starting(_) => self.shared.mark(Mark::DeathDuringStart),
             State::Up(server) => {
+                for _ in 0..self.shared.watches.died(node) {
+                    self.shared.mark(Mark::WatchResumed);
+                }
                 let abandoned = server.abandoned(&mut self.shared);
                 let gone = abandoned.into_iter().map(|request| (request, Reply::Gone));
                 self.shared.replies.extend(gone);

@@ -93,6 +93,9 @@ impl<P: Protocol> World<P> {
 
     pub(super) fn hand_out_replies(&mut self) {
         while let Some((request, reply)) = self.shared.replies.pop() {
+            if self.holder_answered(request, reply) {
+                continue;
+            }
             let client = self.requests[request].operation.client as usize;
             if self.clients[client].waits_for != Some(request) {
                 continue;
