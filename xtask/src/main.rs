@@ -10,6 +10,7 @@ mod clients;
 mod command;
 mod dist;
 mod layering;
+mod mutants;
 mod test;
 mod tidy;
 
@@ -26,6 +27,7 @@ usage: cargo xtask <chore>
                                  what was skipped; ARGS go to `cargo test`
                                  --no-skip  a skipped test is a failure (the default under CI)
                                  --soak     also the long runs (sets ALTHING_SOAK=1)
+  mutants                        plant every bug of the catalogue; each must be found
   dist                           build what people install: an archive and a Debian package
 
 example: cargo xtask test -- --package althing-core
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
             Ok(options) => test::run(&root(), &options),
             Err(complaint) => return usage(&complaint),
         },
+        Some("mutants") if arguments.len() == 1 => mutants::run(&root()),
         Some("dist") if arguments.len() == 1 => dist::run(&root()),
         Some("help" | "--help" | "-h") => {
             print!("{USAGE}");

@@ -22,6 +22,8 @@
 //! Left out so far: nodes of different versions, and a disk that is put back from an old copy.
 
 pub mod linearizability;
+#[cfg(feature = "planted-bugs")]
+pub mod mutants;
 
 mod answer;
 mod bug;
