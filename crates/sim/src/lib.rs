@@ -5,10 +5,10 @@
 //! loses, repeats, delays and reorders messages and comes apart; disks that lose and tear what was
 //! not synced, fill up, fail and rot; clocks that drift and leap; processes that die at any moment,
 //! are slow or not scheduled for a while; operators who add, remove and replace members all the
-//! while. All of it is drawn from the seed, so a life that went wrong can be lived again, step for
-//! step. Checkers look on: after every step at what must always hold ([`Invariant`]), at the end at
-//! what clients saw ([`linearizability`]), and at whether the cluster works again once nothing goes
-//! wrong any more.
+//! while; holders of leases, and watches. All of it is drawn from the seed, so a life that went
+//! wrong can be lived again, step for step. Checkers look on: after every step at what must always
+//! hold ([`Invariant`]), at the end at what clients saw ([`linearizability`]), and at whether the
+//! cluster works again once nothing goes wrong any more.
 //!
 //! ```
 //! let outcome = althing_sim::run(7, &althing_sim::Options::default());
