@@ -13,7 +13,7 @@ use althing_storage::planted::Bug as S;
 
 use crate::Invariant::{
     Assertion, Durability, ElectionSafety, EqualState, LeaderCompleteness, Lease, Linearizability,
-    Liveness, LogMatching, Membership, Monotonic, ProposalOutcome, Quorum, Recovery,
+    Liveness, LogMatching, Membership, Monotonic, ProposalOutcome, Quorum, ReadLease, Recovery,
     StateMachineSafety, Watch,
 };
 use crate::{Bug, Consensus, Diary, Invariant, Options, ServerBug, Violation, run};
@@ -159,7 +159,7 @@ const PAXOS: [Mutant; 25] = [
 ];
 
 /// In what the two have in common, on either.
-const BOTH: [Mutant; 8] = [
+const BOTH: [Mutant; 12] = [
     consensus(
         C::CommitsUnmatched,
         &[ProposalOutcome, StateMachineSafety, Durability, LeaderCompleteness],
@@ -172,6 +172,10 @@ const BOTH: [Mutant; 8] = [
     consensus(C::TruncatesAlways, &[Assertion], 20),
     consensus(C::ObeysOldEpochs, &[Assertion, Quorum, Monotonic], 20),
     consensus(C::TakesRepeats, &[ProposalOutcome], 20),
+    consensus(C::LeaseFromAnswer, &[ReadLease, Linearizability], 1_500),
+    consensus(C::LeaseIgnoresDrift, &[ReadLease, Linearizability], 3_000),
+    consensus(C::LeaseDuringHandover, &[ReadLease, Linearizability], 1_500),
+    consensus(C::ForgetsLoyalty, &[ReadLease, Linearizability], 3_000),
 ];
 
 /// In the log and the snapshots, under either.

@@ -62,7 +62,7 @@ pub enum Invariant {
     /// Once the faults have stopped, the cluster works.
     Liveness,
     /// As long as a leader may read by lease, nobody else is elected.
-    Lease,
+    ReadLease,
     /// No code gave up by an assertion of its own.
     Assertion,
 }
@@ -86,7 +86,7 @@ impl fmt::Display for Invariant {
             Self::Watch => "Watch",
             Self::Lease => "Lease",
             Self::Liveness => "Liveness",
-            Self::Lease => "Lease",
+            Self::ReadLease => "Read Lease",
             Self::Assertion => "Assertion",
         })
     }
@@ -627,7 +627,7 @@ impl Checker {
             && let Some((holder, _)) = holder
         {
             let detail = format!("{node} leads in {reign} while {holder} may still read by lease");
-            self.report(Invariant::Lease, detail);
+            self.report(Invariant::ReadLease, detail);
         }
     }
 

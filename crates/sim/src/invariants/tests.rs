@@ -404,10 +404,10 @@ fn a_leader_beside_one_who_may_read_by_lease() {
     let leads = |number| status(Role::Leader, Ballot::new(number, node(number)), 0);
     checker.leads(node(1), &leads(1), (Time::from_nanos(1), lease_until));
     checker.leads(node(2), &leads(2), (Time::from_nanos(4), Time::ZERO));
-    assert!(broken(&checker).contains(&Invariant::Lease));
+    assert!(broken(&checker).contains(&Invariant::ReadLease));
 
     let mut checker = Checker { is_eager: true, ..self::checker() };
     checker.leads(node(1), &leads(1), (Time::from_nanos(1), lease_until));
     checker.leads(node(2), &leads(2), (lease_until, Time::ZERO));
-    assert!(!broken(&checker).contains(&Invariant::Lease));
+    assert!(!broken(&checker).contains(&Invariant::ReadLease));
 }
