@@ -45,6 +45,13 @@ const REGRESSIONS: [(Consensus, u64, &str); 10] = [
     (Consensus::Paxos, 6_721, "a long log with nothing alive in it kept others from leading"),
 ];
 
+/// The same, of all that there is by now.
+const LATER_REGRESSIONS: [(Consensus, u64, &str); 1] = [(
+    Consensus::Paxos,
+    9_215,
+    "a member with a long log and no say in anything told all of it, and others did not wait",
+)];
+
 /// What is drawn apart from storms.
 const HARMS: [Fault; 8] = [
     Fault::ClockJump,
@@ -226,6 +233,14 @@ fn what_was_found_once_stays_mended() {
         let faults = HARMS.into_iter().fold(FaultSet::ALL, FaultSet::without);
         let options = Options { consensus, faults, leases: false, ..Options::default() };
         let outcome = run(seed, &options);
+        assert!(outcome.is_clean(), "{what}:\n{outcome}");
+    }
+}
+
+#[test]
+fn what_was_found_later_stays_mended() {
+    for (consensus, seed, what) in LATER_REGRESSIONS {
+        let outcome = run(seed, &Options { consensus, ..Options::default() });
         assert!(outcome.is_clean(), "{what}:\n{outcome}");
     }
 }

@@ -113,9 +113,27 @@ impl Machine<Ballots> {
     /// accepted (phase 1b).
     pub(super) fn promise_to(&mut self, now: Time, candidate: NodeId, outline: &Outline) {
         self.be_patient(now);
-        if let Some(agreed) = self.agreed_with(outline) {
+        let Some(agreed) = self.agreed_with(outline) else { return };
+        if agreed >= outline.begin.index {
             self.tell_accepted(candidate, agreed);
+        } else {
+            self.promise_without_a_say(candidate);
         }
+    }
+
+    /// We do not hold what the candidate's log begins after, which is committed. So nothing that we
+    /// hold has a say in what comes next, as [`Self::found`] explains, and to tell it would only
+    /// cost time: with a long log so much that others, who are told nothing meanwhile, lose their
+    /// patience and outbid the candidate, time and again.
+    fn promise_without_a_say(&mut self, candidate: NodeId) {
+        let promise = Promise {
+            previous: Index::ZERO,
+            entries: Vec::new(),
+            more: false,
+            commit: self.commit,
+            acceptances: Vec::new(),
+        };
+        self.send_durably(candidate, Body::Ask(Ask::Promise(promise)));
     }
 
     /// The last place up to which our log and this one are the same; zero if ours ends before that
