@@ -443,32 +443,30 @@ impl<R: Replica> Server<R> {
                 self.configured = index;
                 shared.note(self.node, || format!("has members {configuration} by {index}"));
             }
-            Output::Leader { epoch, leader } => {
-                // Whose clock counts shows when an entry of the new leadership is applied.
-                self.lessor.end();
-                if shared.has(ServerBug::TimesEarly) && leader == Some(self.id) {
-                    self.lease_clock_begins(shared);
-                }
-                let led = std::mem::replace(&mut self.leader, leader) == Some(self.id);
-                let status = self.replica.status();
-                if led && leader != Some(self.id) {
-                    let removed = status.standing == Standing::Removed;
-                    shared.mark(if removed {
-                        Mark::LeaderRemovedItself
-                    } else {
-                        Mark::LeaderDeposed
-                    });
-                }
-                if leader == Some(self.id) && status.configuration.is_joint() {
-                    shared.mark(Mark::JointLedOn);
-                }
-                shared.note(self.node, || match leader {
-                    Some(leader) => format!("knows {leader} as leader of {epoch}"),
-                    None => format!("knows no leader in {epoch}"),
-                });
-            }
+            Output::Leader { epoch, leader } => self.leader_known(shared, epoch, leader),
         }
         Ok(())
+    }
+
+    fn leader_known(&mut self, shared: &mut Shared, epoch: Ballot, leader: Option<NodeId>) {
+        // Whose clock counts shows when an entry of the new leadership is applied.
+        self.lessor.end();
+        if shared.has(ServerBug::TimesEarly) && leader == Some(self.id) {
+            self.lease_clock_begins(shared);
+        }
+        let led = std::mem::replace(&mut self.leader, leader) == Some(self.id);
+        let status = self.replica.status();
+        if led && leader != Some(self.id) {
+            let removed = status.standing == Standing::Removed;
+            shared.mark(if removed { Mark::LeaderRemovedItself } else { Mark::LeaderDeposed });
+        }
+        if leader == Some(self.id) && status.configuration.is_joint() {
+            shared.mark(Mark::JointLedOn);
+        }
+        shared.note(self.node, || match leader {
+            Some(leader) => format!("knows {leader} as leader of {epoch}"),
+            None => format!("knows no leader in {epoch}"),
+        });
     }
 
     fn persist(&mut self, shared: &mut Shared, op: Op, records: Vec<Record>) {
