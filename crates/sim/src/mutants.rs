@@ -126,7 +126,7 @@ const PAXOS: [Mutant; 25] = [
     consensus(C::ForgetsPromise, &[Durability], 5).harms(Recovery, 5),
     consensus(C::ReusesBallot, &[Durability], 5).harms(Recovery, 10),
     consensus(C::TellsNothing, &[LeaderCompleteness], 30).harms(LeaderCompleteness, 30),
-    consensus(C::LowestBallotWins, &[LeaderCompleteness, Durability], 20)
+    consensus(C::LowestBallotWins, &[LeaderCompleteness, Durability], 200)
         .harms(LeaderCompleteness, 300),
     consensus(C::KeepsOldBallots, &[Durability], 5).harms(Durability, 1_000),
     consensus(C::ForgetsAcceptances, &[Durability], 1_000).harms(Durability, 1_000),
@@ -174,14 +174,14 @@ const BOTH: [Mutant; 12] = [
     consensus(C::TakesRepeats, &[ProposalOutcome], 20),
     consensus(C::LeaseFromAnswer, &[ReadLease, Linearizability], 1_500),
     consensus(C::LeaseIgnoresDrift, &[ReadLease, Linearizability], 3_000),
-    consensus(C::LeaseDuringHandover, &[ReadLease, Linearizability], 1_500),
+    consensus(C::LeaseDuringHandover, &[ReadLease, Linearizability], 4_000),
     consensus(C::ForgetsLoyalty, &[ReadLease, Linearizability], 3_000),
 ];
 
 /// In the log and the snapshots, under either.
 const LOG: [Mutant; 13] = [
     log(S::SkipsSync, &[Recovery], 10),
-    log(S::IgnoresFailedSync, &[Recovery], 2_000),
+    log(S::IgnoresFailedSync, &[Recovery], 8_000),
     log(S::CutsDamage, &[Recovery], 200),
     log(S::TakesTorn, &[Recovery], 100),
     log(S::SkipsSettling, &[Recovery], 300),

@@ -222,6 +222,22 @@ impl Profile {
     pub(crate) fn draw_leases(&mut self, random: &mut Random) {
         let leaps = self.harms.as_ref().is_some_and(Harms::leap_clocks);
         self.has_leases = random.chance(0.33) && !leaps;
+        if self.has_leases && random.chance(0.3) {
+            self.try_loyalty();
+        }
+    }
+
+    /// Somebody hears the leader no more and would like to lead, and those who still heard it die
+    /// and are back in no time.
+    fn try_loyalty(&mut self) {
+        let election_timeout = self.timing.election_timeout;
+        self.timing.write = (micros(50), micros(400));
+        let faults = &mut self.faults;
+        faults.pause_between = election_timeout / 2;
+        faults.lasting = (election_timeout, election_timeout * 3);
+        faults.restart = (micros(100), millis(2));
+        faults.at_leader = 0.2;
+        faults.only(&[Kind::Deafness, Kind::Isolation, Kind::PowerLoss, Kind::ProcessDeath]);
     }
 
     /// The load of a service at rest. Something goes wrong about every 5 to 40 s then, each time
