@@ -251,8 +251,15 @@ async fn remove(via: &Server, id: u64) {
 }
 
 async fn id_of(via: &Server, name: &str) -> u64 {
-    let members = list(via).await;
-    members.iter().find(|member| member.name == name).expect("it is a member").id
+    // A new member says its name once it has come far enough, which may be after its first vote.
+    let start = Instant::now();
+    loop {
+        if let Some(member) = list(via).await.iter().find(|member| member.name == name) {
+            return member.id;
+        }
+        assert!(start.elapsed() < PATIENCE, "{name} does not say its name");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 async fn wait_for_vote(via: &Server, id: u64) {
