@@ -7,7 +7,7 @@ use std::path::Path;
 
 use support::{Cluster, althing, code, http_get, run, wait_until};
 
-const OFTEN: [&str; 2] = ["--corrupt-check-time", "100ms"];
+const OFTEN: [&str; 2] = ["--corrupt-check-time", "1s"];
 
 fn prints(endpoints: &str, arguments: &[&str]) -> String {
     let output = run(endpoints, arguments, b"");

@@ -52,18 +52,29 @@ impl Comparison {
         self.hashes.values().all(Option::is_some)
     }
 
+    /// Whether the answers differ and more of them would tell who is right.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.is_whole() && self.majority().is_none() && !self.deviants().is_empty()
+    }
+
+    /// What more than half of all members hold.
+    fn majority(&self) -> Option<u64> {
+        let mut answers = self.hashes.values().flatten();
+        let count = |hash: &u64| self.hashes.values().flatten().filter(|it| *it == hash).count();
+        answers.find(|hash| count(hash) * 2 > self.members).copied()
+    }
+
     /// Who holds something else than the others, by the answers so far: who differs from what more
     /// than half of all members hold, or, where there is no such majority, everybody who answered,
     /// for it cannot be told who is right.
     pub(crate) fn deviants(&self) -> Vec<NodeId> {
         let answers = || self.hashes.iter().filter_map(|(node, hash)| Some((*node, (*hash)?)));
-        let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
-        answers().for_each(|(_, hash)| *counts.entry(hash).or_default() += 1);
-        if counts.len() < 2 {
+        let first = answers().next();
+        if answers().all(|(_, hash)| first.is_some_and(|(_, first)| hash == first)) {
             return Vec::new();
         }
-        let right = counts.iter().find(|(_, count)| **count * 2 > self.members);
-        let differs = |hash: u64| right.is_none_or(|(right, _)| *right != hash);
+        let right = self.majority();
+        let differs = |hash: u64| right != Some(hash);
         answers().filter(|(_, hash)| differs(*hash)).map(|(node, _)| node).collect()
     }
 }
@@ -128,6 +139,20 @@ mod tests {
         // Two of three agree.
         assert_deviants(3, &[7, 7], &[]);
         assert_deviants(3, &[7], &[]);
+    }
+
+    #[test]
+    fn more_is_waited_for_where_it_would_tell_who_is_right() {
+        let is_open = |hashes: &[u64]| {
+            let mut comparison = Comparison::new(Index(9), 3, (1..=3).map(node));
+            for (number, hash) in (1..).zip(hashes) {
+                comparison.answer(node(number), Index(9), *hash);
+            }
+            comparison.is_open()
+        };
+        assert!(is_open(&[7, 8]));
+        assert!(!is_open(&[7]) && !is_open(&[7, 7]), "nothing speaks against them");
+        assert!(!is_open(&[7, 8, 9]) && !is_open(&[7, 8, 7]), "nobody is left");
     }
 
     #[test]

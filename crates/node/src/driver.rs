@@ -122,6 +122,8 @@ pub(crate) struct Driver<R: Replica> {
     /// When that is asked again, and how often.
     compare_at: Time,
     compare_interval: Duration,
+    /// How often it was put off in a row.
+    put_off: u32,
     /// Somebody asked for the hash of the state right after this entry.
     hash_after: Option<(Index, NodeId)>,
     /// Who waits for the leadership to be handed over, and to whom.
@@ -205,6 +207,7 @@ impl<R: Replica> Driver<R> {
             comparison: None,
             compare_at: parts.clock.now() + parts.compare_interval,
             compare_interval: parts.compare_interval,
+            put_off: 0,
             hash_after: None,
             transfers: Vec::new(),
             ends_at: None,

@@ -3,7 +3,8 @@
 //!
 //! The leader asks before it sends the entry after which the states are to be compared, on the same
 //! connection, so that everybody knows of it when the entry comes. A state is a pointer at that
-//! moment, and is hashed by the thread of the snapshots. Who was asked and is silent is left out.
+//! moment, and is hashed by the thread of the snapshots. Who is silent is
+//! waited for, and after a few times left out.
 
 use althing_consensus::Replica;
 use althing_core::{Index, NodeId, Time};
@@ -13,6 +14,10 @@ use super::Driver;
 use crate::comparison::{Comparison, ComparisonMessage};
 use crate::envelope::Envelope;
 use crate::snapshots::Job;
+
+/// How often members that cannot be asked, or do not answer, are waited for until the others are
+/// judged without them.
+const PUT_OFF_MAX: u32 = 3;
 
 impl<R: Replica> Driver<R> {
     /// Leader: asks all members for their hash at the next entry, when it is time to.
@@ -34,10 +39,10 @@ impl<R: Replica> Driver<R> {
         }
         let index = status.last.index.next();
         let peers: Vec<NodeId> = self.peers.reached().collect();
-        if peers.is_empty() {
+        let members = status.configuration.members().count();
+        if peers.is_empty() || (peers.len() + 1 < members && self.may_put_off()) {
             return;
         }
-        let members = status.configuration.members().count();
         let asked = peers.iter().copied().chain([self.shared.node]);
         self.comparison = Some(Comparison::new(index, members, asked));
         self.hash_after = Some((index, self.shared.node));
@@ -79,9 +84,20 @@ impl<R: Replica> Driver<R> {
         }
     }
 
+    /// Whether it can wait until more members can be asked.
+    fn may_put_off(&mut self) -> bool {
+        self.put_off += 1;
+        self.put_off <= PUT_OFF_MAX
+    }
+
     /// Raises an alarm for every member that holds something else.
     fn conclude(&mut self) {
         let Some(comparison) = &self.comparison else { return };
+        if comparison.is_open() && self.put_off < PUT_OFF_MAX {
+            self.put_off += 1;
+            return;
+        }
+        self.put_off = 0;
         for deviant in comparison.deviants() {
             tracing::error!(
                 "{deviant} does not hold what others do after the entry {}",
