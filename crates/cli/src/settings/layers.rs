@@ -8,38 +8,8 @@ use toml::{Table, Value};
 
 use super::ServeArguments;
 use super::nearest::nearest;
+use super::table::SETTINGS;
 use crate::failure::{Failure, Kind};
-
-/// Every setting there is, with its default; where that is missing it depends on another setting.
-const SETTINGS: [(&str, Option<&str>); 27] = [
-    ("name", Some("default")),
-    ("data", None),
-    ("listen-client", Some("127.0.0.1:2379")),
-    ("listen-peer", Some("127.0.0.1:2380")),
-    ("advertise-client", None),
-    ("initial-cluster", None),
-    ("join", None),
-    ("advertise-peer", None),
-    ("cluster-token", Some("althing-cluster")),
-    ("consensus", Some("raft")),
-    ("election-timeout", Some("1s")),
-    ("heartbeat-interval", Some("100ms")),
-    ("quota", Some("2GiB")),
-    ("retention", Some("1h")),
-    ("snapshot-entries", Some("1000000")),
-    ("corrupt-check-time", Some("10m")),
-    ("auth-token", Some("simple,ttl=5m")),
-    ("root-password-file", None),
-    ("audit-log", None),
-    ("tls-cert", None),
-    ("tls-key", None),
-    ("client-ca", None),
-    ("crl", None),
-    ("peer-ca", None),
-    ("peer-cert", None),
-    ("peer-key", None),
-    ("insecure", Some("false")),
-];
 
 /// Where a setting was named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,9 +44,9 @@ impl Layers {
         // A variable that is set to nothing is how scripts say "not set".
         let environment = |variable: &str| environment(variable).filter(|value| !value.is_empty());
         let mut found = BTreeMap::new();
-        for (key, default) in SETTINGS {
-            if let Some(default) = default {
-                found.insert(key, (default.to_owned(), Origin::Default));
+        for setting in &SETTINGS {
+            if let Some(default) = setting.default {
+                found.insert(setting.key, (default.to_owned(), Origin::Default));
             }
         }
         let config = environment("ALTHING_CONFIG").map(PathBuf::from);
@@ -85,16 +55,14 @@ impl Layers {
                 found.insert(key, (value, Origin::File(path.clone())));
             }
         }
-        for (key, _) in SETTINGS {
-            let variable = format!("ALTHING_{}", key.replace('-', "_").to_uppercase());
+        for setting in &SETTINGS {
+            let variable = setting.variable();
             if let Some(value) = environment(&variable) {
-                found.insert(key, (value, Origin::Environment(variable)));
+                found.insert(setting.key, (value, Origin::Environment(variable)));
             }
         }
-        for (key, word) in arguments.words() {
-            if let Some(word) = word {
-                found.insert(key, (word.clone(), Origin::Flag(key)));
-            }
+        for (key, word) in &arguments.words.0 {
+            found.insert(key, (word.clone(), Origin::Flag(key)));
         }
         Ok(Self(found))
     }
@@ -143,8 +111,8 @@ fn read_file(path: &Path) -> Result<Vec<(&'static str, String)>, Failure> {
 }
 
 fn entry(path: &Path, key: &str, value: Value) -> Result<(&'static str, String), Failure> {
-    let keys = SETTINGS.map(|(key, _)| key);
-    let Some(known) = keys.into_iter().find(|known| *known == key) else {
+    let keys: Vec<&'static str> = SETTINGS.iter().map(|setting| setting.key).collect();
+    let Some(known) = keys.iter().copied().find(|known| *known == key) else {
         let failure = Failure::usage(format!("{}: there is no setting `{key}`", path.display()));
         return Err(match nearest(key, &keys) {
             Some(near) => failure.hint(format!("did you mean `{near}`?")),

@@ -8,6 +8,7 @@ mod nearest;
 mod retention;
 mod security;
 mod size;
+mod table;
 mod tokens;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use serde_json::{Map, json};
 
 use self::layers::Layers;
 pub(crate) use self::security::Security;
+use self::table::{SETTINGS, Words};
 pub(crate) use self::tokens::Tokens;
 use crate::client::Address;
 use crate::duration;
@@ -42,139 +44,14 @@ Examples:
       --tls-cert n4.crt --tls-key n4.key --client-ca ca.crt --peer-ca ca.crt
   althing serve --config /etc/althing.toml --check    show what would count, and start nothing")]
 pub(crate) struct ServeArguments {
-    /// The name of this node, one of those in --initial-cluster [default: default]
-    #[arg(long)]
-    name: Option<String>,
-    /// The folder for its log and snapshots [default: NAME.althing]
-    #[arg(long, value_name = "FOLDER")]
-    data: Option<String>,
-    /// Where to listen for clients [default: 127.0.0.1:2379]
-    #[arg(long, value_name = "HOST:PORT")]
-    listen_client: Option<String>,
-    /// Where to listen for the other nodes [default: 127.0.0.1:2380]
-    #[arg(long, value_name = "HOST:PORT")]
-    listen_peer: Option<String>,
-    /// Where clients find this node [default: as --listen-client]
-    #[arg(long, value_name = "HOST:PORT")]
-    advertise_client: Option<String>,
-    /// Every node and where the others find it [default: this node alone]
-    #[arg(long, value_name = "NAME=HOST:PORT,..")]
-    initial_cluster: Option<String>,
-    /// Join the running cluster of these members, named by their peer addresses, after
-    /// `althing member add`; without effect once this node belongs to it
-    #[arg(long, value_name = "HOST:PORT,..", conflicts_with = "initial_cluster")]
-    join: Option<String>,
-    /// Where the other nodes find one that joins [default: as --listen-peer]
-    #[arg(long, value_name = "HOST:PORT")]
-    advertise_peer: Option<String>,
-    /// Names the cluster, so that two do not mix by mistake [default: althing-cluster]
-    #[arg(long, value_name = "WORD")]
-    cluster_token: Option<String>,
-    /// How the nodes agree, the same on all of them and for good; `paxos` is Multi-Paxos
-    /// [default: raft]
-    #[arg(long, value_name = "raft|paxos")]
-    consensus: Option<String>,
-    /// How long to wait for a leader before asking for votes [default: 1s]
-    #[arg(long, value_name = "TIME")]
-    election_timeout: Option<String>,
-    /// How often a leader says that it is there [default: 100ms]
-    #[arg(long, value_name = "TIME")]
-    heartbeat_interval: Option<String>,
-    /// Refuse writes when the store takes more than this [default: 2GiB]
-    #[arg(long, value_name = "SIZE")]
-    quota: Option<String>,
-    /// Keep this much of the keys' history: a time, a number of revisions, or `all` [default: 1h]
-    #[arg(long, value_name = "TIME|COUNT|all")]
-    retention: Option<String>,
-    /// Take a snapshot after so many entries of the log [default: 1000000]
-    #[arg(long, value_name = "COUNT")]
-    snapshot_entries: Option<String>,
-    /// How often it is looked whether all nodes hold the same [default: 10m]
-    #[arg(long, value_name = "TIME")]
-    corrupt_check_time: Option<String>,
-    /// How users are known once they have signed in, for which nodes must agree: `simple`, or
-    /// jwt,sign-method=EdDSA|ES256|RS256|HS256,priv-key=FILE; `ttl` is how long that lasts
-    /// [default: simple,ttl=5m]
-    #[arg(long, value_name = "KIND[,PART=..]")]
-    auth_token: Option<String>,
-    /// Make users count from the first moment on, with a user `root` whose password is the first
-    /// line of this file
-    #[arg(long, value_name = "FILE")]
-    root_password_file: Option<String>,
-    /// Append a line of JSON to this file for every administrative call and every refusal
-    #[arg(long, value_name = "FILE")]
-    audit_log: Option<String>,
-    /// The certificate of this node in PEM, for TLS; read again when it changes
-    #[arg(long = "tls-cert", value_name = "FILE", help_heading = "TLS")]
-    certificate: Option<String>,
-    /// The private key of --tls-cert
-    #[arg(long = "tls-key", value_name = "FILE", help_heading = "TLS")]
-    private_key: Option<String>,
-    /// Let in only clients with a certificate of these authorities
-    #[arg(long, value_name = "FILE", help_heading = "TLS")]
-    client_ca: Option<String>,
-    /// Refuse the certificates in this list, which their authorities took back
-    #[arg(long, value_name = "FILE", help_heading = "TLS")]
-    crl: Option<String>,
-    /// Speak to the other nodes under TLS, if they have certificates of these authorities
-    #[arg(long, value_name = "FILE", help_heading = "TLS")]
-    peer_ca: Option<String>,
-    /// The certificate that the other nodes are shown [default: as --tls-cert]
-    #[arg(long, value_name = "FILE", help_heading = "TLS")]
-    peer_cert: Option<String>,
-    /// The private key of --peer-cert [default: as --tls-key]
-    #[arg(long, value_name = "FILE", help_heading = "TLS")]
-    peer_key: Option<String>,
-    /// Listen to other machines without TLS or without knowing who is there
-    #[arg(
-        long,
-        value_name = "true|false",
-        num_args = 0..=1,
-        default_missing_value = "true",
-        help_heading = "TLS"
-    )]
-    insecure: Option<String>,
+    #[command(flatten)]
+    words: Words,
     /// A TOML file with any of these settings
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Show what counts and where it came from, and start nothing
     #[arg(long)]
     check: bool,
-}
-
-impl ServeArguments {
-    /// The word given for each setting on the command line.
-    fn words(&self) -> [(&'static str, &Option<String>); 27] {
-        [
-            ("name", &self.name),
-            ("data", &self.data),
-            ("listen-client", &self.listen_client),
-            ("listen-peer", &self.listen_peer),
-            ("advertise-client", &self.advertise_client),
-            ("initial-cluster", &self.initial_cluster),
-            ("join", &self.join),
-            ("advertise-peer", &self.advertise_peer),
-            ("cluster-token", &self.cluster_token),
-            ("consensus", &self.consensus),
-            ("election-timeout", &self.election_timeout),
-            ("heartbeat-interval", &self.heartbeat_interval),
-            ("quota", &self.quota),
-            ("retention", &self.retention),
-            ("snapshot-entries", &self.snapshot_entries),
-            ("corrupt-check-time", &self.corrupt_check_time),
-            ("auth-token", &self.auth_token),
-            ("root-password-file", &self.root_password_file),
-            ("audit-log", &self.audit_log),
-            ("tls-cert", &self.certificate),
-            ("tls-key", &self.private_key),
-            ("client-ca", &self.client_ca),
-            ("crl", &self.crl),
-            ("peer-ca", &self.peer_ca),
-            ("peer-cert", &self.peer_cert),
-            ("peer-key", &self.peer_key),
-            ("insecure", &self.insecure),
-        ]
-    }
 }
 
 /// Everything one node is told, checked.
@@ -325,40 +202,8 @@ impl Settings {
     }
 
     /// Each setting in the words that would set it.
-    fn words(&self) -> [(&'static str, String); 27] {
-        let peers = self.initial_cluster.iter().map(|(name, address)| format!("{name}={address}"));
-        let audit_log = self.audit_log.as_ref();
-        let [root_password, cert, key, client_ca, crl, peer_ca, peer_cert, peer_key, insecure] =
-            self.security.words();
-        [
-            ("name", self.name.clone()),
-            ("data", self.data.display().to_string()),
-            ("listen-client", self.listen_client.to_string()),
-            ("listen-peer", self.listen_peer.to_string()),
-            ("advertise-client", self.advertise_client.to_string()),
-            ("initial-cluster", peers.collect::<Vec<_>>().join(",")),
-            ("join", joined(&self.join)),
-            ("advertise-peer", self.advertise_peer.to_string()),
-            ("cluster-token", self.cluster_token.clone()),
-            ("consensus", self.consensus.to_string()),
-            ("election-timeout", duration::show(self.election_timeout)),
-            ("heartbeat-interval", duration::show(self.heartbeat_interval)),
-            ("quota", size::show(self.quota)),
-            ("retention", retention::show(self.retention)),
-            ("snapshot-entries", self.snapshot_entries.to_string()),
-            ("corrupt-check-time", duration::show(self.corrupt_check_time)),
-            ("auth-token", self.tokens.show()),
-            root_password,
-            ("audit-log", audit_log.map(|path| path.display().to_string()).unwrap_or_default()),
-            cert,
-            key,
-            client_ca,
-            crl,
-            peer_ca,
-            peer_cert,
-            peer_key,
-            insecure,
-        ]
+    fn words(&self) -> Vec<(&'static str, String)> {
+        SETTINGS.iter().map(|setting| (setting.key, (setting.show)(self))).collect()
     }
 }
 

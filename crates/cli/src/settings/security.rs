@@ -13,15 +13,15 @@ use crate::failure::Failure;
 /// The files of TLS and of the first user, and whether to do without.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Security {
-    root_password: Option<PathBuf>,
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-    client_authorities: Option<PathBuf>,
-    revoked: Option<PathBuf>,
-    peer_authorities: Option<PathBuf>,
-    peer_certificate: Option<PathBuf>,
-    peer_key: Option<PathBuf>,
-    is_insecure: bool,
+    pub(super) root_password: Option<PathBuf>,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) client_authorities: Option<PathBuf>,
+    pub(super) revoked: Option<PathBuf>,
+    pub(super) peer_authorities: Option<PathBuf>,
+    pub(super) peer_certificate: Option<PathBuf>,
+    pub(super) peer_key: Option<PathBuf>,
+    pub(super) is_insecure: bool,
 }
 
 impl Security {
@@ -136,24 +136,6 @@ impl Security {
             return missing("--client-ca or --peer-ca", "--crl");
         }
         Ok(())
-    }
-
-    /// Each setting in the words that would set it; nothing where it is not set.
-    pub(super) fn words(&self) -> [(&'static str, String); 9] {
-        let path = |path: &Option<PathBuf>| {
-            path.as_ref().map(|path| path.display().to_string()).unwrap_or_default()
-        };
-        [
-            ("root-password-file", path(&self.root_password)),
-            ("tls-cert", path(&self.certificate)),
-            ("tls-key", path(&self.key)),
-            ("client-ca", path(&self.client_authorities)),
-            ("crl", path(&self.revoked)),
-            ("peer-ca", path(&self.peer_authorities)),
-            ("peer-cert", path(&self.peer_certificate)),
-            ("peer-key", path(&self.peer_key)),
-            ("insecure", self.is_insecure.to_string()),
-        ]
     }
 }
 

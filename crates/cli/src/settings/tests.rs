@@ -36,7 +36,7 @@ fn refusal(arguments: &[&str], environment: &[(&str, &str)]) -> String {
 fn nothing_said_is_one_node_on_loopback() {
     let (settings, layers) = resolve(&[], &[]).expect("the defaults are right");
     assert_eq!(
-        settings.words().map(|(_, value)| value),
+        settings.words().into_iter().map(|(_, value)| value).collect::<Vec<_>>(),
         [
             "default",
             "default.althing",
