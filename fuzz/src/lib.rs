@@ -15,6 +15,7 @@ use althing_consensus::{paxos, raft};
 use althing_core::codec::{DecodeError, Reader, Writer};
 use althing_core::{Configuration, Index, Record};
 use althing_keyspace::{Command, Keyspace, Restore, RestoreError};
+use althing_sim::{Consensus, Diary, Options, run_bytes};
 
 pub use log::log;
 
@@ -22,7 +23,7 @@ pub use log::log;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 8] = [
+pub const TARGETS: [Target; 10] = [
     ("raft_message", raft_message),
     ("paxos_message", paxos_message),
     ("record", record),
@@ -31,6 +32,8 @@ pub const TARGETS: [Target; 8] = [
     ("state", state),
     ("snapshot", snapshot),
     ("log", log),
+    ("raft_life", raft_life),
+    ("paxos_life", paxos_life),
 ];
 
 /// What one Raft server says to another.
@@ -117,6 +120,29 @@ fn restores(snapshot: &[u8]) -> Result<(), RestoreError> {
     let restored = restore.finish()?;
     assert!(bytes::of_snapshot(&restored) == snapshot, "what was restored is another");
     Ok(())
+}
+
+/// A life of a cluster that agrees by Raft: the first eight bytes are its seed, and each bit of the
+/// others lets one thing go wrong.
+///
+/// # Panics
+/// An invariant is broken.
+pub fn raft_life(bytes: &[u8]) {
+    live(bytes, Consensus::Raft);
+}
+
+/// As [`raft_life`], by Multi-Paxos.
+///
+/// # Panics
+/// An invariant is broken.
+pub fn paxos_life(bytes: &[u8]) {
+    live(bytes, Consensus::Paxos);
+}
+
+fn live(bytes: &[u8], consensus: Consensus) {
+    let options = Options { consensus, diary: Diary::Never, ..Options::default() };
+    let outcome = run_bytes(bytes, &options);
+    assert!(outcome.is_clean(), "{outcome}");
 }
 
 /// What is read is what writing it gives.
