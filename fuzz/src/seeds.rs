@@ -26,24 +26,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             let asks = [raft::Ask::PreVote { last: id(4) }, vote];
             messages::<raft::Terms>(Ballot::unvoted(7), asks)
         }
-        "paxos_message" => {
-            let outline = || paxos::Outline { begin: id(1), runs: vec![id(3), id(5)] };
-            let promise = paxos::Promise {
-                previous: Index(1),
-                entries: entries(),
-                more: true,
-                commit: Index(2),
-                acceptances: vec![acceptance()],
-            };
-            let asks = [
-                paxos::Ask::Canvass { outline: outline() },
-                paxos::Ask::Prepare { outline: outline(), handed_over: false },
-                paxos::Ask::More { after: Index(9) },
-                paxos::Ask::Promise(promise),
-                paxos::Ask::Outbid,
-            ];
-            messages::<paxos::Ballots>(ballot(), asks)
-        }
+        "paxos_message" => messages::<paxos::Ballots>(ballot(), paxos_asks()),
         "record" => {
             let records = [
                 Record::Promise(ballot()),
@@ -54,14 +37,7 @@ pub fn of(target: &str) -> Vec<Vec<u8>> {
             records.iter().map(|record| written(|writer| record.encode(writer))).collect()
         }
         "configuration" => {
-            let founding = Configuration::of([1, 2, 3].map(node));
-            let exchange = [
-                Change::Remove { node: node(1) },
-                Change::AddVoter { node: node(4), card: Arc::from(&b"here"[..]) },
-                Change::AddLearner { node: node(5), card: Arc::default() },
-            ];
-            let joint = founding.changed(&exchange).expect("it fits");
-            let all = [founding, joint.clone(), joint.settled()];
+            let all = configurations();
             all.iter().map(|members| written(|writer| members.encode(writer))).collect()
         }
         "command" => commands().iter().map(encoded).collect(),
@@ -102,6 +78,35 @@ fn ballot() -> Ballot {
 
 fn id(index: u64) -> LogId {
     LogId::new(ballot(), Index(index))
+}
+
+fn configurations() -> [Configuration; 3] {
+    let founding = Configuration::of([1, 2, 3].map(node));
+    let exchange = [
+        Change::Remove { node: node(1) },
+        Change::AddVoter { node: node(4), card: Arc::from(&b"here"[..]) },
+        Change::AddLearner { node: node(5), card: Arc::default() },
+    ];
+    let joint = founding.changed(&exchange).expect("it fits");
+    [founding, joint.clone(), joint.settled()]
+}
+
+fn paxos_asks() -> [paxos::Ask; 5] {
+    let outline = || paxos::Outline { begin: id(1), runs: vec![id(3), id(5)] };
+    let promise = paxos::Promise {
+        previous: Index(1),
+        entries: entries(),
+        more: true,
+        commit: Index(2),
+        acceptances: vec![acceptance()],
+    };
+    [
+        paxos::Ask::Canvass { outline: outline() },
+        paxos::Ask::Prepare { outline: outline(), handed_over: false },
+        paxos::Ask::More { after: Index(9) },
+        paxos::Ask::Promise(promise),
+        paxos::Ask::Outbid,
+    ]
 }
 
 fn acceptance() -> Acceptance {

@@ -116,7 +116,7 @@ const RAFT: [Mutant; 20] = [
     consensus(C::StaysWhenRemoved, &[Membership], 100).harms(Membership, 100),
     consensus(C::LeavesSilently, &[Liveness], 8_000).harms(Liveness, 8_000),
     consensus(C::LearnersStand, &[Membership], 200).harms(Membership, 200),
-    consensus(C::HandsOverBlindly, &[LeaderCompleteness], 100).harms(LeaderCompleteness, 100),
+    consensus(C::HandsOverBlindly, &[LeaderCompleteness], 1_000).harms(LeaderCompleteness, 1_000),
     consensus(C::VotesBlindly, &[LeaderCompleteness, Durability], 50),
     consensus(C::VotesTwice, &[Quorum, ElectionSafety], 20),
 ];
@@ -126,8 +126,8 @@ const PAXOS: [Mutant; 25] = [
     consensus(C::ForgetsPromise, &[Durability], 5).harms(Recovery, 5),
     consensus(C::ReusesBallot, &[Durability], 5).harms(Recovery, 10),
     consensus(C::TellsNothing, &[LeaderCompleteness], 30).harms(LeaderCompleteness, 30),
-    consensus(C::LowestBallotWins, &[LeaderCompleteness, Durability], 200)
-        .harms(LeaderCompleteness, 300),
+    consensus(C::LowestBallotWins, &[LeaderCompleteness, Durability], 300)
+        .harms(LeaderCompleteness, 3_000),
     consensus(C::KeepsOldBallots, &[Durability], 5).harms(Durability, 1_000),
     consensus(C::ForgetsAcceptances, &[Durability], 1_000).harms(Durability, 1_000),
     consensus(C::IgnoresLearnedMembers, &[Quorum, LeaderCompleteness], 300)
@@ -146,7 +146,7 @@ const PAXOS: [Mutant; 25] = [
     consensus(C::LeavesJointEarly, &[Membership], 10).harms(Membership, 10),
     consensus(C::ChangesEarly, &[Membership], 50).harms(Membership, 50),
     consensus(C::AsksNewVotersOnly, &[Durability, StateMachineSafety], 100)
-        .harms(StateMachineSafety, 600),
+        .harms(Durability, 1_000),
     consensus(C::CountsLearners, &[Durability], 50).harms(Durability, 50),
     consensus(C::CountsItself, &[Durability], 100).harms(Durability, 100),
     consensus(C::KeepsConfiguration, &[Membership], 20).harms(Membership, 20),
