@@ -131,7 +131,7 @@ const PAXOS: [Mutant; 25] = [
     consensus(C::KeepsOldBallots, &[Durability], 5).harms(Durability, 1_000),
     consensus(C::ForgetsAcceptances, &[Durability], 1_000).harms(Durability, 1_000),
     consensus(C::IgnoresLearnedMembers, &[Quorum, LeaderCompleteness], 300)
-        .harms(LeaderCompleteness, 300),
+        .harms(LeaderCompleteness, 3_000),
     consensus(C::NeedsOnePromise, &[Quorum, LeaderCompleteness], 5).harms(LeaderCompleteness, 30),
     consensus(C::DropsBehindSnapshot, &[Durability, Liveness], 2_000).harms(Liveness, 2_000),
     consensus(C::ReadsUnconfirmed, &[Linearizability], 50).harms(Linearizability, 50),
