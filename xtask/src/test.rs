@@ -44,6 +44,10 @@ const PLANTED: [&str; 14] = [
     "synod_model",
 ];
 
+/// The test that needs a program built with traces, which no other should run on.
+const TRACED: [&str; 8] =
+    ["test", "--locked", "--package", "althing-cli", "--features", "traces", "--test", "traces"];
+
 /// The tests of real servers whose outcome could depend on how these agree. That is by Raft unless
 /// `ALTHING_CONSENSUS` says otherwise, which every such test heeds; these run on both.
 const ON_PAXOS: [&str; 16] = [
@@ -115,6 +119,9 @@ pub(crate) fn run(root: &Path, options: &Options) -> Result<bool> {
         let (found, hunted) = run_and_count(hunt.env("ALTHING_SKIPPED", &file.0))?;
         passed &= found;
         tally.add(hunted);
+        let (traced, counted) = run_and_count(&mut cargo(root, &TRACED))?;
+        passed &= traced;
+        tally.add(counted);
         let on_paxos =
             ["test", "--locked", "--no-fail-fast", "-p", "althing-cli", "-p", "althing-node"];
         let mut again = cargo(root, &on_paxos);

@@ -30,6 +30,7 @@ mod signals;
 mod sim;
 mod snapshot;
 mod status;
+mod traces;
 mod transport;
 mod users;
 mod watch;

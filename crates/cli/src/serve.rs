@@ -20,11 +20,20 @@ use crate::client::Address;
 use crate::failure::{Failure, Kind, is_painted};
 use crate::settings::Settings;
 use crate::signals::Signals;
+use crate::traces::Traces;
 
 /// Runs the node that these settings describe.
 pub(crate) async fn run(settings: Settings) -> Result<Outcome, Failure> {
     let audit = settings.audit_log.as_deref().map(open_audit_log).transpose()?;
-    log_to_stderr_from("info", audit);
+    let traces = Traces::begin()?;
+    log_to_stderr_from("info", audit, &traces);
+    traces.tell();
+    let outcome = serve(settings).await;
+    traces.end().await;
+    outcome
+}
+
+async fn serve(settings: Settings) -> Result<Outcome, Failure> {
     let mut stop = Signals::listen()?;
     let tokens = settings.tokens.settings()?;
     let listeners = Listeners {
@@ -116,7 +125,7 @@ pub(crate) fn connections(wanted: usize, nodes: usize) -> usize {
 
 /// Logs go to the standard error; `ALTHING_LOG` chooses what, as in `althing_node=debug`, and
 /// without it this level and what is above. The audit's part of them goes to a file, too.
-pub(crate) fn log_to_stderr_from(level: &str, audit: Option<File>) {
+pub(crate) fn log_to_stderr_from(level: &str, audit: Option<File>, traces: &Traces) {
     let chosen = EnvFilter::try_from_env("ALTHING_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let to_stderr = fmt::layer().with_ansi(is_painted()).with_writer(std::io::stderr);
     let is_audit = filter_fn(|about| about.target() == AUDIT_TARGET);
@@ -124,7 +133,8 @@ pub(crate) fn log_to_stderr_from(level: &str, audit: Option<File>) {
         let lines = fmt::layer().json().flatten_event(true).with_target(false);
         lines.with_writer(Mutex::new(file)).with_filter(is_audit)
     });
-    tracing_subscriber::registry().with(to_stderr.with_filter(chosen)).with(to_file).init();
+    let subscriber = tracing_subscriber::registry().with(traces.layer());
+    subscriber.with(to_stderr.with_filter(chosen)).with(to_file).init();
 }
 
 /// For its owner alone: it names users.

@@ -22,6 +22,7 @@ use crate::failure::{Failure, Kind};
 use crate::output::Format;
 use crate::serve;
 use crate::signals::Signals;
+use crate::traces::Traces;
 
 /// Arguments of `althing dev`.
 #[derive(Args, Clone, Debug)]
@@ -91,7 +92,15 @@ struct Plan {
 
 /// Runs a cluster until it is told to stop or a node fails.
 pub(crate) async fn run(arguments: &DevArguments, format: Format) -> Result<Outcome, Failure> {
-    serve::log_to_stderr_from("warn", None);
+    let traces = Traces::begin()?;
+    serve::log_to_stderr_from("warn", None, &traces);
+    traces.tell();
+    let outcome = run_cluster(arguments, format).await;
+    traces.end().await;
+    outcome
+}
+
+async fn run_cluster(arguments: &DevArguments, format: Format) -> Result<Outcome, Failure> {
     let mut stop = Signals::listen()?;
     let started = Instant::now();
     let folder = Folder::new(arguments.data.as_deref())?;

@@ -20,6 +20,7 @@ use tonic::Status;
 use super::auth::Jwt;
 use super::credentials::{CertificateName, Credentials};
 use super::status;
+use super::traces::in_span;
 use crate::handle::{Applied, Handle, RequestError};
 use crate::metrics::Metrics;
 use crate::tokens::{recognise, wall_clock_seconds};
@@ -149,7 +150,7 @@ impl Door {
         command: Command,
     ) -> Result<Applied, RequestError> {
         validate(&command)?;
-        self.handle.propose(principal, command).await
+        in_span("commit and apply", self.handle.propose(principal, command)).await
     }
 
     pub(super) async fn read(
@@ -342,7 +343,7 @@ impl Door {
 /// What anybody may know: nothing of it is a key or a name.
 impl Door {
     pub(super) async fn linearizable(&self) -> Result<(), Status> {
-        self.handle.linearizable().await.map_err(status::failed)
+        in_span("confirm the read", self.handle.linearizable()).await.map_err(status::failed)
     }
 
     pub(super) fn revision(&self) -> i64 {

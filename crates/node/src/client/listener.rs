@@ -25,6 +25,8 @@ use tonic::body::Body;
 
 use super::conversation::Conversation;
 use super::places::{Place, Places};
+#[cfg(feature = "traces")]
+use super::traces;
 use super::{Answer, CertificateName, Limits, Services};
 use crate::tls::{ClientTls, Current, Stream, name_in_certificate};
 
@@ -170,7 +172,12 @@ impl hyper::service::Service<Request<Incoming>> for Seated {
         if let Some(certificate) = &self.certificate {
             request.extensions_mut().insert(certificate.clone());
         }
-        self.services.call(request)
+        #[cfg(feature = "traces")]
+        let span = traces::span(&request);
+        let answer = self.services.call(request);
+        #[cfg(feature = "traces")]
+        let answer = Answer::new(traces::follow(span, answer));
+        answer
     }
 }
 

@@ -33,6 +33,7 @@ mod status;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod traces;
 mod watch;
 mod wellness;
 
@@ -72,6 +73,8 @@ pub use auth::{JwtError, JwtKey, TokenSettings};
 pub use credentials::CertificateName;
 pub use limits::Limits;
 pub(crate) use listener::serve;
+#[cfg(feature = "traces")]
+pub use traces::TRACES_TARGET;
 
 /// The most bytes a request may have that goes into the log; etcd's `--max-request-bytes`.
 pub const REQUEST_BYTES_MAX: usize = 3 << 19;
@@ -179,6 +182,15 @@ impl hyper::service::Service<Request<Incoming>> for Services {
 
 /// An answer on its way.
 pub struct Answer(Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>);
+
+#[cfg(feature = "traces")]
+impl Answer {
+    fn new(
+        answer: impl Future<Output = Result<Response<Body>, Infallible>> + Send + 'static,
+    ) -> Self {
+        Self(Box::pin(answer))
+    }
+}
 
 impl Future for Answer {
     type Output = Result<Response<Body>, Infallible>;
