@@ -24,6 +24,19 @@ fn nothing_in_a_corpus_breaks_anything() {
     }
 }
 
+/// The fuzzer's own package stands outside the workspace, where nothing builds it.
+#[test]
+fn the_fuzzer_knows_every_target() {
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("libfuzzer");
+    let manifest = fs::read_to_string(package.join("Cargo.toml")).expect("it has a manifest");
+    for (name, _) in TARGETS {
+        let source = fs::read_to_string(package.join(format!("targets/{name}.rs")));
+        let source = source.expect("every target has its entry");
+        assert!(source.contains(&format!("althing_fuzz::{name}(bytes)")), "{name}: {source}");
+        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is not in the manifest");
+    }
+}
+
 /// A format that changed makes other seeds: then the corpus should begin with those.
 #[test]
 fn every_corpus_begins_with_one_of_each_kind() {
