@@ -3,8 +3,8 @@
 //!
 //! The leader asks before it sends the entry after which the states are to be compared, on the same
 //! connection, so that everybody knows of it when the entry comes. A state is a pointer at that
-//! moment, and is hashed by the thread of the snapshots. Who is silent is
-//! waited for, and after a few times left out.
+//! moment, and is hashed by the thread of the snapshots. Who is silent is waited for, and after a
+//! few times left out.
 
 use althing_consensus::Replica;
 use althing_core::{Index, NodeId, Time};
@@ -25,13 +25,13 @@ impl<R: Replica> Driver<R> {
         if now < self.compare_at {
             return;
         }
+        self.compare_at = now + self.compare_interval;
         let status = self.replica.status();
         let leads = status.leader == Some(self.shared.node);
         if leads && self.comparison.as_ref().is_some_and(|it| it.index() > self.applied.index) {
             // Nothing was written since.
             return;
         }
-        self.compare_at = now + self.compare_interval;
         self.conclude();
         self.comparison = None;
         if !leads {
